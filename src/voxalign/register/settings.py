@@ -1,0 +1,37 @@
+"""What a user can choose about a registration; every name is the same in Python, in config files and on the command line."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Model = Literal["rigid", "similarity", "affine", "deformable"]
+Start = Literal["search", "headers", "centres", "moments", "none"]
+LossName = Literal["auto", "lncc", "ncc", "mse", "mi"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Choices of the classical method.
+
+    Parameters
+    ----------
+    transform : the most general map that is fitted; the simpler ones come first as its start.
+    initial : how the very first position is found: ``search`` tries all the others and many rotations; ``none`` starts
+        with equal world coordinates.
+    loss : similarity that is optimised; ``auto`` chooses by the two images (mono- or multimodal) and says which.
+    smoothness : of the deformation; 1 is the default, 2 is stiffer, 0.5 softer.
+    spacing : mm of the finest grid worked on; None takes the fixed image's own.
+    iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
+        a level ends earlier when it no longer improves.
+    window : radius of the LNCC window in working voxels.
+    seed : of whatever is random.
+    """
+
+    transform: Model = "deformable"
+    initial: Start = "search"
+    loss: LossName = "auto"
+    smoothness: float = 1.0
+    spacing: float | None = None
+    iterations: tuple[int, ...] = (30, 30, 30, 10)
+    window: int = 4
+    seed: int = 0
