@@ -1,0 +1,23 @@
+"""Every tolerance of the tests, in one table: what may differ, by how much, and why."""
+
+# ---- geometry
+WORLD_MM = 1e-9  # index <-> world in float64: rounding only, up to metres
+SAME_PLACE_MM = 1e-3  # two programs naming the same world point (headers hold float32)
+
+# ---- sampling, as a part of the range of the image
+RESAMPLED = 1e-4  # against SimpleITK, linear; ITK interpolates in float64 and stores float32
+RESAMPLED_CUBIC_INTERIOR = 2e-3  # B-spline: the programs differ in how they continue the image beyond its edge
+SAME_IMAGE = 1e-5  # the same physical image stored with other axes: the order of float32 sums
+IDENTITY = 0.0  # resampling on the same grid changes nothing
+
+# ---- kernels: compiled against reference
+KERNEL = 2e-5  # part of the range; positions are float32 or float64, sums float32
+KERNEL_TIE = 1e-4  # voxels: nearer than this to a rounding or border decision, either answer is right
+
+# ---- metrics
+OVERLAP = 1e-12  # counts are exact; only the quotient rounds
+SURFACE_MM = 1e-6  # distances between voxel centres
+JACOBIAN_LINEAR = 1e-12  # linear maps need no finite differences
+JACOBIAN_FIELD = 2e-4  # float32 displacements divided by a voxel
+JACOBIAN_ANALYTIC = 5e-3  # central differences of a smooth map
+POINT_MM = 1e-5  # points through float32 displacement fields
