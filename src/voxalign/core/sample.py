@@ -71,22 +71,31 @@ def resample(image: Image, grid: Grid, transform: Transform | None = None, inter
 def pull(data: NDArray, source: Grid, target: Grid, transform: Transform, interpolation: str = "linear",
          outside: float = 0.0) -> NDArray:
     """`resample` of bare arrays: (C, *source.shape) -> (C, *target.shape)."""
-    chain = _merge(transform.parts())
+    parts = transform.parts()
+    if parts is None or interpolation == "cubic":
+        return _pull_by_planes(data, source, target, transform, interpolation, outside)
+    chain = _merge(parts)
     to_index, from_index = source.inverse_affine, target.affine
     matrices = [part for part in chain if not isinstance(part, Field)]
     fields = [part for part in chain if isinstance(part, Field)]
-    if interpolation != "cubic" and len(fields) <= 1:
+    if len(fields) <= 1:
         if not fields:
-            return kernels.pull(data, target.shape, to_index @ reduce(lambda a, b: b @ a, matrices, np.eye(source.dim + 1)) @ from_index,
-                                interpolation=interpolation, outside=outside)
+            matrix = reduce(lambda a, b: b @ a, matrices, np.eye(source.dim + 1))
+            return kernels.pull(data, target.shape, to_index @ matrix @ from_index, interpolation=interpolation, outside=outside)
         field = fields[0]
         at = next(i for i, part in enumerate(chain) if part is field)
         before = chain[0] if at else np.eye(source.dim + 1)
         after = to_index @ (chain[-1] if at < len(chain) - 1 else np.eye(source.dim + 1))
         return kernels.pull(data, target.shape, field.grid.inverse_affine @ before @ from_index,
                             (field.data, after @ field.grid.affine, after[:-1, :-1]), interpolation, outside)
+    return _pull_by_planes(data, source, target, transform, interpolation, outside)
+
+
+def _pull_by_planes(data: NDArray, source: Grid, target: Grid, transform: Transform, interpolation: str,
+                    outside: float) -> NDArray:
+    """Any map and any interpolation; one plane at a time bounds the memory of the point list."""
     out = np.empty((len(data), *target.shape), np.float32 if interpolation in ("linear", "cubic") else data.dtype)
-    for i in range(target.shape[0]):  # one plane at a time bounds the memory of the point list
+    for i in range(target.shape[0]):
         start, stop = (i, *(0,) * (target.dim - 1)), (i + 1, *target.shape[1:])
         points = transform(target.crop(start, stop).points()[0])
         index = source.index(points.reshape(-1, source.dim))

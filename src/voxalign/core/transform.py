@@ -52,8 +52,11 @@ class Transform(ABC):
         """2 or 3."""
 
     @abstractmethod
-    def parts(self) -> tuple[NDArray[np.float64] | Field, ...]:
-        """The same map as a chain of (D+1, D+1) matrices and `Field` values, applied left to right."""
+    def parts(self) -> tuple[NDArray[np.float64] | Field, ...] | None:
+        """The same map as a chain of (D+1, D+1) matrices and `Field` values, applied left to right.
+
+        None: it is no such chain; call it (a B-spline, say).
+        """
 
     @abstractmethod
     def inverse(self) -> Transform:
@@ -115,8 +118,9 @@ class Compose(Transform):
     def dim(self) -> int:
         return self.transforms[0].dim
 
-    def parts(self) -> tuple[NDArray[np.float64] | Field, ...]:
-        return tuple(part for transform in self.transforms for part in transform.parts())
+    def parts(self) -> tuple[NDArray[np.float64] | Field, ...] | None:
+        chains = [transform.parts() for transform in self.transforms]
+        return None if any(chain is None for chain in chains) else tuple(part for chain in chains for part in chain)
 
     def inverse(self) -> Compose:
         return Compose(tuple(t.inverse() for t in reversed(self.transforms)))

@@ -1,0 +1,51 @@
+/* Shared by all kernels. Volumes are (n0, n1, n2) float32 with n2 fastest. Every entry point works on a slab [a, b) of its
+   outermost loop, so that threads live in Python; no result depends on how the range was cut. */
+#ifndef VOXALIGN_COMMON_H
+#define VOXALIGN_COMMON_H
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define API __declspec(dllexport)
+#define INLINE static __forceinline
+#else
+#define API __attribute__((visibility("default")))
+#define INLINE static inline __attribute__((always_inline))
+#endif
+
+typedef int32_t i32;
+typedef int64_t i64;
+
+typedef struct { i32 n0, n1, n2; } Shape;
+
+INLINE float minf(float a, float b) { return a < b ? a : b; }
+INLINE float maxf(float a, float b) { return a > b ? a : b; }
+INLINE i32 mini(i32 a, i32 b) { return a < b ? a : b; }
+INLINE i32 maxi(i32 a, i32 b) { return a > b ? a : b; }
+
+/* distance in memory to the next voxel along an axis; 0 on an axis of one voxel, so that both neighbours are the same */
+INLINE i32 stride0(Shape s) { return s.n0 > 1 ? s.n1 * s.n2 : 0; }
+INLINE i32 stride1(Shape s) { return s.n1 > 1 ? s.n2 : 0; }
+INLINE i32 stride2(Shape s) { return s.n2 > 1 ? 1 : 0; }
+
+/* cell and fraction of a position, clamped to the volume */
+INLINE i32 cell(float p, i32 n, float *fraction)
+{
+    float q = minf(maxf(p, 0.f), (float)(n - 1));
+    i32 i = mini((i32)q, maxi(n - 2, 0));
+    *fraction = q - (float)i;
+    return i;
+}
+
+INLINE float trilinear(const float *f, i32 i, i32 s0, i32 s1, i32 s2, float w0, float w1, float w2)
+{
+    float a = f[i] + w2 * (f[i + s2] - f[i]);
+    float b = f[i + s1] + w2 * (f[i + s1 + s2] - f[i + s1]);
+    float c = f[i + s0] + w2 * (f[i + s0 + s2] - f[i + s0]);
+    float d = f[i + s0 + s1] + w2 * (f[i + s0 + s1 + s2] - f[i + s0 + s1]);
+    float e = a + w1 * (b - a);
+    return e + w0 * (c + w1 * (d - c) - e);
+}
+#endif

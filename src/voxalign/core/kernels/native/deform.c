@@ -1,0 +1,184 @@
+/* Displacement fields in voxels of their own grid, (3, n0, n1, n2): forces, steps, composition, Jacobian, inverse. */
+#include "common.h"
+
+/* planes [a, b): Gauss-Newton force of a residual k and curvature c of the moved image, G = its central differences:
+   out[0..2] = k G, out[3] = c sum_i w_i G_i^2 + kappa k^2 / c. w_i = (reference spacing / spacing of axis i)^2. */
+API void vx_force(const float *moved, const float *residual, const float *curvature, Shape s, const float *w, float kappa, float *out,
+                  i64 a, i64 b)
+{
+    const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
+    const float w0 = w[0], w1 = w[1], w2 = w[2];
+    float *diff = malloc((size_t)s.n2 * sizeof(float));
+    for (i64 z = a; z < b; z++)
+        for (i32 y = 0; y < s.n1; y++) {
+            const i64 at = z * plane + (i64)y * s.n2;
+            const float *restrict J = moved + at, *restrict k = residual + at, *restrict c = curvature + at;
+            const float *restrict zm = J - (z > 0 ? plane : 0), *restrict zp = J + (z < s.n0 - 1 ? plane : 0);
+            const float *restrict ym = J - (y > 0 ? s.n2 : 0), *restrict yp = J + (y < s.n1 - 1 ? s.n2 : 0);
+            float *restrict o0 = out + at, *restrict o1 = o0 + size, *restrict o2 = o1 + size, *restrict o3 = o2 + size;
+            diff[0] = diff[s.n2 - 1] = 0.f;
+            for (i32 x = 1; x < s.n2 - 1; x++) diff[x] = .5f * (J[x + 1] - J[x - 1]);
+            for (i32 x = 0; x < s.n2; x++) {
+                float g0 = .5f * (zp[x] - zm[x]), g1 = .5f * (yp[x] - ym[x]), g2 = diff[x], kx = k[x], cx = c[x];
+                o0[x] = kx * g0; o1[x] = kx * g1; o2[x] = kx * g2;
+                o3[x] = cx * (w0 * g0 * g0 + w1 * g1 * g1 + w2 * g2 * g2) + kappa * kx * kx / maxf(cx, 1e-9f);
+            }
+        }
+    free(diff);
+}
+
+/* voxels [a, b): update = step w f / (f[3] + lambda), shortened to `longest` voxels; in place allowed */
+API void vx_step(const float *force, i64 size, const float *w, float step, float lambda, float longest, float *out, i64 a, i64 b)
+{
+    const float w0 = w[0] * step, w1 = w[1] * step, w2 = w[2] * step;
+    const float *f0 = force, *f1 = f0 + size, *f2 = f1 + size, *f3 = f2 + size;
+    float *o0 = out, *o1 = o0 + size, *o2 = o1 + size;
+    for (i64 x = a; x < b; x++) {
+        float i = 1.f / (f3[x] + lambda), v0 = w0 * f0[x] * i, v1 = w1 * f1[x] * i, v2 = w2 * f2[x] * i;
+        float n = sqrtf(v0 * v0 + v1 * v1 + v2 * v2), k = minf(1.f, longest / maxf(n, 1e-12f));
+        o0[x] = k * v0; o1[x] = k * v1; o2[x] = k * v2;
+    }
+}
+
+/* rows [a, b): out(x) = d(x) + u(x + d(x)), edge values of u continued; any d */
+API void vx_compose(const float *d, const float *u, Shape s, float *out, i64 a, i64 b)
+{
+    const i64 size = (i64)s.n0 * s.n1 * s.n2;
+    const i32 s0 = stride0(s), s1 = stride1(s), s2 = stride2(s), p0 = s.n1 * s.n2, p1 = s.n2;
+    for (i64 row = a; row < b; row++) {
+        const float z = (float)(row / s.n1), y = (float)(row % s.n1);
+        const float *restrict d0 = d + row * s.n2, *restrict d1 = d0 + size, *restrict d2 = d1 + size;
+        float *restrict o0 = out + row * s.n2, *restrict o1 = o0 + size, *restrict o2 = o1 + size;
+        for (i32 x = 0; x < s.n2; x++) {
+            float w0, w1, w2;
+            i32 i = cell(z + d0[x], s.n0, &w0) * p0 + cell(y + d1[x], s.n1, &w1) * p1;
+            i += cell((float)x + d2[x], s.n2, &w2);
+            o0[x] = d0[x] + trilinear(u, i, s0, s1, s2, w0, w1, w2);
+            o1[x] = d1[x] + trilinear(u + size, i, s0, s1, s2, w0, w1, w2);
+            o2[x] = d2[x] + trilinear(u + 2 * size, i, s0, s1, s2, w0, w1, w2);
+        }
+    }
+}
+
+/* the same for |d| < 1 in every component: hat weights on the 27 neighbours, contiguous loads instead of gathers */
+API void vx_compose_near(const float *d, const float *u, Shape s, float *out, i64 a, i64 b)
+{
+    const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
+    float *pad = malloc(9 * (size_t)(s.n2 + 2) * sizeof(float));
+    for (i64 row = a; row < b; row++) {
+        const i64 z = row / s.n1, y = row % s.n1;
+        const float *restrict d0 = d + row * s.n2, *restrict d1 = d0 + size, *restrict d2 = d1 + size;
+        for (int c = 0; c < 3; c++) {
+            float *restrict o = out + c * size + row * s.n2;
+            const float *restrict own = d + c * size + row * s.n2;
+            const float *p[9];
+            for (int k = 0; k < 9; k++) {                     /* the nine rows, each with its ends repeated */
+                i64 zz = z + k / 3 - 1, yy = y + k % 3 - 1;
+                zz = zz < 0 ? 0 : (zz >= s.n0 ? s.n0 - 1 : zz);
+                yy = yy < 0 ? 0 : (yy >= s.n1 ? s.n1 - 1 : yy);
+                float *q = pad + (size_t)k * (s.n2 + 2);
+                memcpy(q + 1, u + c * size + zz * plane + yy * s.n2, (size_t)s.n2 * sizeof(float));
+                q[0] = q[1]; q[s.n2 + 1] = q[s.n2];
+                p[k] = q;
+            }
+            const float *restrict a0 = p[0], *restrict a1 = p[1], *restrict a2 = p[2], *restrict b0 = p[3], *restrict b1 = p[4],
+                        *restrict b2 = p[5], *restrict c0 = p[6], *restrict c1 = p[7], *restrict c2 = p[8];
+            for (i32 x = 0; x < s.n2; x++) {
+                float t0 = d0[x], t1 = d1[x], t2 = d2[x];
+                float zh = maxf(t0, 0.f), zl = maxf(-t0, 0.f), zc = 1.f - zh - zl;
+                float yh = maxf(t1, 0.f), yl = maxf(-t1, 0.f), yc = 1.f - yh - yl;
+                float xh = maxf(t2, 0.f), xl = maxf(-t2, 0.f), xc = 1.f - xh - xl;
+#define COLUMN(i) (zl * (yl * a0[i] + yc * a1[i] + yh * a2[i]) + zc * (yl * b0[i] + yc * b1[i] + yh * b2[i]) + zh * (yl * c0[i] + yc * c1[i] + yh * c2[i]))
+                o[x] = own[x] + xl * COLUMN(x) + xc * COLUMN(x + 1) + xh * COLUMN(x + 2);
+#undef COLUMN
+            }
+        }
+    }
+    free(pad);
+}
+
+/* rows [a, b): det(I + du/dx), central differences, one-sided at the ends */
+API void vx_jacobian(const float *u, Shape s, float *out, i64 a, i64 b)
+{
+    const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
+    for (i64 row = a; row < b; row++) {
+        const i64 z = row / s.n1, y = row % s.n1;
+        const i64 zm = z > 0 ? plane : 0, zp = z < s.n0 - 1 ? plane : 0, ym = y > 0 ? s.n2 : 0, yp = y < s.n1 - 1 ? s.n2 : 0;
+        const float kz = zm + zp ? 1.f / (float)((zm + zp) / plane) : 0.f, ky = ym + yp ? 1.f / (float)((ym + yp) / s.n2) : 0.f;
+        const float *restrict f = u + row * s.n2, *restrict g = f + size, *restrict h = g + size;
+        float *restrict o = out + row * s.n2;
+        for (i32 x = 0; x < s.n2; x++) {
+            const i32 l = maxi(x - 1, 0), r = mini(x + 1, s.n2 - 1);
+            const float kx = r > l ? 1.f / (float)(r - l) : 0.f;
+            float fz = 1 + kz * (f[x + zp] - f[x - zm]), fy = ky * (f[x + yp] - f[x - ym]), fx = kx * (f[r] - f[l]);
+            float gz = kz * (g[x + zp] - g[x - zm]), gy = 1 + ky * (g[x + yp] - g[x - ym]), gx = kx * (g[r] - g[l]);
+            float hz = kz * (h[x + zp] - h[x - zm]), hy = ky * (h[x + yp] - h[x - ym]), hx = 1 + kx * (h[r] - h[l]);
+            o[x] = fz * (gy * hx - gx * hy) - fy * (gz * hx - gx * hz) + fx * (gz * hy - gy * hz);
+        }
+    }
+}
+
+typedef struct { float v[3], g[3][3]; } Local;
+
+INLINE Local local(const float *u, Shape s, const float *p)
+{
+    const i64 size = (i64)s.n0 * s.n1 * s.n2;
+    const i32 s0 = stride0(s), s1 = stride1(s), s2 = stride2(s);
+    float w0, w1, w2;
+    i32 i = cell(p[0], s.n0, &w0) * s.n1 * s.n2 + cell(p[1], s.n1, &w1) * s.n2;
+    i += cell(p[2], s.n2, &w2);
+    Local o;
+    for (int c = 0; c < 3; c++) {
+        const float *f = u + c * size + i;
+        float a0 = f[0], b0 = f[s1], c0 = f[s0], e0 = f[s0 + s1];
+        float da = f[s2] - a0, db = f[s1 + s2] - b0, dc = f[s0 + s2] - c0, de = f[s0 + s1 + s2] - e0;
+        float A = a0 + w2 * da, B = b0 + w2 * db, C = c0 + w2 * dc, D = e0 + w2 * de;
+        float l = A + w1 * (B - A), m = C + w1 * (D - C), n = da + w1 * (db - da);
+        o.v[c] = l + w0 * (m - l);
+        o.g[c][0] = m - l;
+        o.g[c][1] = (B - A) + w0 * ((D - C) - (B - A));
+        o.g[c][2] = n + w0 * (dc + w1 * (de - dc) - n);
+    }
+    return o;
+}
+
+/* rows [a, b): v with v(y) + u(y + v(y)) = 0 by damped Newton steps, each row started at its left neighbour's answer;
+   residual: largest |remaining error| of each row, voxels */
+API void vx_invert(const float *u, Shape s, float tolerance, i32 steps, float *v, float *residual, i64 a, i64 b)
+{
+    const i64 size = (i64)s.n0 * s.n1 * s.n2;
+    for (i64 row = a; row < b; row++) {
+        const float home[2] = {(float)(row / s.n1), (float)(row % s.n1)};
+        float start[3], worst = 0.f;
+        for (int c = 0; c < 3; c++) start[c] = -u[c * size + row * s.n2];
+        for (i32 x = 0; x < s.n2; x++) {
+            const float y[3] = {home[0], home[1], (float)x};
+            float best[3] = {0, 0, 0}, error = 1e30f, p[3], scale = 1.f;
+            for (int c = 0; c < 3; c++) p[c] = y[c] + start[c];
+            for (i32 k = 0; k < steps; k++) {
+                Local q = local(u, s, p);
+                float r[3], e;
+                for (int c = 0; c < 3; c++) r[c] = p[c] + q.v[c] - y[c];
+                e = sqrtf(r[0] * r[0] + r[1] * r[1] + r[2] * r[2]);
+                if (e < error) { error = e; scale = 1.f; for (int c = 0; c < 3; c++) best[c] = p[c] - y[c]; }
+                else scale = maxf(.5f * scale, .1f);
+                if (e < tolerance) break;
+                float m00 = 1 + q.g[0][0], m01 = q.g[0][1], m02 = q.g[0][2], m10 = q.g[1][0], m11 = 1 + q.g[1][1], m12 = q.g[1][2];
+                float m20 = q.g[2][0], m21 = q.g[2][1], m22 = 1 + q.g[2][2];
+                float i0 = m11 * m22 - m12 * m21, i1 = m12 * m20 - m10 * m22, i2 = m10 * m21 - m11 * m20;
+                float det = m00 * i0 + m01 * i1 + m02 * i2, t[3];
+                if (det > .02f) {
+                    float d = 1.f / det;
+                    t[0] = d * (i0 * r[0] + (m02 * m21 - m01 * m22) * r[1] + (m01 * m12 - m02 * m11) * r[2]);
+                    t[1] = d * (i1 * r[0] + (m00 * m22 - m02 * m20) * r[1] + (m02 * m10 - m00 * m12) * r[2]);
+                    t[2] = d * (i2 * r[0] + (m01 * m20 - m00 * m21) * r[1] + (m00 * m11 - m01 * m10) * r[2]);
+                } else { t[0] = .5f * r[0]; t[1] = .5f * r[1]; t[2] = .5f * r[2]; }
+                float n = sqrtf(t[0] * t[0] + t[1] * t[1] + t[2] * t[2]), g = scale * minf(1.f, maxf(1.f, e) / maxf(n, 1e-12f));
+                for (int c = 0; c < 3; c++) p[c] -= g * t[c];
+            }
+            for (int c = 0; c < 3; c++) { v[c * size + row * s.n2 + x] = best[c]; start[c] = best[c]; }
+            if (error > worst) worst = error;
+        }
+        residual[row] = worst;
+    }
+}
