@@ -5,6 +5,9 @@ Positions and displacements are in voxels of the array they index. Nothing here 
 """
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -37,11 +40,14 @@ def _majority(data: NDArray, index: NDArray) -> NDArray:
     fraction = index - low
     corners = np.array(list(np.ndindex(*(2,) * len(shape))))
     weight = np.stack([np.prod(np.where(c, fraction, 1 - fraction), 1) for c in corners])
-    values = np.stack([data[(slice(None), *np.minimum(low + c, shape - 1).T)] for c in corners])
-    votes = (weight[:, None] * (values[:, None] == values[None])[:, :, 0].swapaxes(0, 1)).sum(1) if len(data) == 1 else None
-    if votes is None:
-        return np.concatenate([_majority(c[None], index) for c in data])
-    return np.take_along_axis(values[:, 0], votes.argmax(0)[None], 0)
+    at = [tuple(np.minimum(low + c, shape - 1).T) for c in corners]
+    return np.stack([_elect(np.stack([channel[a] for a in at]), weight) for channel in data])
+
+
+def _elect(labels: NDArray, weight: NDArray) -> NDArray:
+    """(8, N) labels and weights -> the label of each column with the largest sum."""
+    votes = (weight[:, None] * (labels[:, None] == labels[None])).sum(0)
+    return np.take_along_axis(labels, votes.argmax(0)[None], 0)[0]
 
 
 def pull(data: NDArray, shape: tuple[int, ...], matrix: NDArray, field: tuple | None = None, interpolation: str = "linear",
@@ -76,7 +82,7 @@ def compose_fields(first: NDArray, second: NDArray) -> NDArray[np.float32]:
     return (first + _read(second, _lattice(first.shape[1:]) + first)).astype(np.float32)
 
 
-def exponentiate(velocity: NDArray, squarings: int) -> NDArray[np.float32]:
+def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray[np.float32]:
     """Displacement (D, *shape) of the flow of a stationary velocity after unit time, by scaling and squaring.
 
     Arsigny et al., MICCAI 2006 (doi:10.1007/11866565_113).
@@ -137,3 +143,167 @@ def _solve(matrices: NDArray, values: NDArray) -> NDArray[np.float64]:
     dim = len(values)
     matrices = np.where(np.linalg.det(matrices)[:, None, None] > 0.02, matrices, np.eye(dim))
     return np.linalg.solve(matrices, values.T[..., None])[..., 0].T
+
+
+def warp(image: NDArray, u: NDArray) -> NDArray[np.float32]:
+    """``image(x + u(x))`` for every x, (*shape) and (D, *out) -> (*out); edge values continue outside."""
+    return _read(image[None], _lattice(u.shape[1:]) + u)[0].astype(np.float32)
+
+
+# ---------------------------------------------------------------- filters
+def gaussian_weights(sigma: float, truncate: float = 2.5) -> NDArray[np.float32]:
+    """2 r + 1 taps of a Gaussian of ``sigma`` voxels, r = ceil(truncate sigma), that sum to 1."""
+    radius = int(np.ceil(truncate * sigma))
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-6)) ** 2)
+    return (taps / taps.sum()).astype(np.float32)
+
+
+def separable(data: NDArray, weights: Sequence[NDArray], edge: bool = True) -> NDArray[np.float32]:
+    """Correlate (C, *shape) with one odd filter along each axis; outside lies the edge value, or 0."""
+    out = np.asarray(data, np.float64)
+    for axis, taps in enumerate(weights):
+        out = ndimage.correlate1d(out, taps, axis + 1, mode="nearest" if edge else "constant")
+    return out.astype(np.float32)
+
+
+def smooth(data: NDArray, sigma: Sequence[float]) -> NDArray[np.float32]:
+    """Gaussian smoothing of (C, *shape), sigma in voxels for each axis."""
+    return separable(data, [gaussian_weights(s) for s in sigma])
+
+
+# ---------------------------------------------------------------- losses: value, residual, curvature
+# Every loss L = mean over N voxels gives residual k = -(N/2) dL/dmoved and the curvature c of its Gauss-Newton model,
+# so that the best small change of the moved image is about k / c at each voxel.
+@dataclass(frozen=True)
+class WindowStatistics:
+    """What LNCC needs of the fixed image: 1/count, mean and 1/(sum of squares about the mean) of each window."""
+
+    icount: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    ivar: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
+    total: int  # windows that count
+    floor: float  # least sum of squares that is more than rounding
+
+
+def window_statistics(fixed: NDArray, mask: NDArray | None, radius: Sequence[int], box: Callable = separable) -> WindowStatistics:
+    """`WindowStatistics` of ``fixed`` (*shape), 0 where masked; windows have 2 r + 1 voxels along each axis and are cut at the edges."""
+    inside = np.ones(fixed.shape, np.float32) if mask is None else mask.astype(np.float32)
+    count, total, squares = box(np.stack([inside, fixed * inside, fixed * fixed * inside]), [np.ones(2 * r + 1) for r in radius], False)
+    floor = 2e-6 * float(np.prod([2 * r + 1 for r in radius]))
+    icount = 1 / np.maximum(count, 1)
+    mean = total * icount
+    about = squares - mean * total
+    counts = about > floor if mask is None else (about > floor) & mask
+    ivar = np.where(counts, 1 / np.maximum(about, floor), 0).astype(np.float32)
+    return WindowStatistics(icount, mean, ivar, mask, max(int(fixed.size if mask is None else mask.sum()), 1), floor)
+
+
+def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius: Sequence[int]) -> tuple[float, NDArray, NDArray]:
+    """1 - mean squared local correlation; both images (*shape), 0 where masked.
+
+    Squared local correlation: Avants et al. 2008 (doi:10.1016/j.media.2007.06.004); residual: twice the window sums of its derivative;
+    curvature: window sums of squared correlation / moved variance, the Gauss-Newton weight of the local linear fit.
+    """
+    taps = [np.ones(2 * r + 1) for r in radius]
+    sums = separable(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), taps, False).astype(np.float64)
+    mean = sums[0] * windows.icount
+    variance, covariance = sums[1] - mean * sums[0], sums[2] - windows.mean * sums[0]
+    inverse = np.where(variance > windows.floor, 1 / np.maximum(variance, windows.floor), 0)
+    alpha = covariance * windows.ivar * inverse
+    squared = covariance * alpha
+    beta = squared * inverse
+    a, b, c = separable(np.stack([alpha, beta, beta * mean - alpha * windows.mean]), taps, False)
+    inside = 1 if windows.mask is None else windows.mask
+    return 1 - squared.sum() / windows.total, (fixed * a - moved * b + c) * inside, b * inside
+
+
+def joint_histogram(fixed: NDArray, moved: NDArray, bins: int) -> NDArray[np.float64]:
+    """(bins, bins) counts: fixed as bin numbers (uint8, 255 is masked), moved in [0, 1] spread by a cubic B-spline."""
+    keep = fixed != 255
+    cell, weights, _ = _parzen(moved[keep], bins)
+    out = np.zeros((bins, bins))
+    for k in range(4):
+        np.add.at(out, (fixed[keep].astype(int), cell + k - 1), weights[k])
+    return out
+
+
+def lookup(fixed: NDArray, moved: NDArray, table: NDArray) -> NDArray[np.float32]:
+    """Derivative of ``(table * joint_histogram).sum()`` in each moved value; 0 where masked or at the ends of [0, 1]."""
+    bins = len(table)
+    cell, _, slopes = _parzen(moved, bins)
+    row = np.where(fixed == 255, 0, fixed).astype(int)
+    out = sum(table[row, cell + k - 1] * slopes[k] for k in range(4)) * (bins - 3)
+    return np.where((fixed == 255) | (moved <= 0) | (moved >= 1), 0, out).astype(np.float32)
+
+
+def _parzen(values: NDArray, bins: int) -> tuple[NDArray, list, list]:
+    position = 1 + np.clip(values.astype(np.float64), 0, 1) * (bins - 3)
+    cell = np.minimum(position.astype(int), bins - 3)
+    t = position - cell
+    u = 1 - t
+    weights = [u**3 / 6, 2 / 3 - t**2 + t**3 / 2, 2 / 3 - u**2 + u**3 / 2, t**3 / 6]
+    return cell, weights, [-(u**2) / 2, 1.5 * t**2 - 2 * t, 2 * u - 1.5 * u**2, t**2 / 2]
+
+
+# ---------------------------------------------------------------- steps of an optimisation
+def _gradient(moved: NDArray) -> NDArray[np.float64]:
+    """Central differences (D, *shape) of an image whose edge values continue, 0 across the edge of the last axis.
+
+    The ends of the last axis get 0 (they are padding in practice; the fast version saves a case there).
+    """
+    out = np.stack([(np.take(moved, np.minimum(np.arange(n) + 1, n - 1), a) - np.take(moved, np.maximum(np.arange(n) - 1, 0), a)) / 2
+                    for a, n in enumerate(moved.shape)]).astype(np.float64)
+    out[-1][..., 0] = out[-1][..., -1] = 0
+    return out
+
+
+def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights: Sequence[float], kappa: float) -> NDArray[np.float32]:
+    """Force and stiffness of each voxel, (D + 1, *shape): k G and c sum_i w_i G_i^2 + kappa k^2 / c, with G the central differences.
+
+    ``weights``: (reference spacing / spacing)^2 of each axis, which makes it a statement about millimetres. The last term bounds the
+    step where the residual is large against the gradient (Thirion's demons, doi:10.1016/S1361-8415(98)80022-4).
+    """
+    g = _gradient(moved)
+    stiffness = curvature * sum(w * d * d for w, d in zip(weights, g, strict=True)) + kappa * residual**2 / np.maximum(curvature, 1e-9)
+    return np.concatenate([residual * g, stiffness[None]]).astype(np.float32)
+
+
+def step(force: NDArray, weights: Sequence[float], length: float, damping: float, longest: float) -> NDArray[np.float32]:
+    """Update ``length * w f / (stiffness + damping)`` in voxels, (D + 1, *shape) -> (D, *shape), shortened to ``longest`` voxels."""
+    update = length * np.reshape(weights, (-1,) + (1,) * (force.ndim - 1)) * force[:-1] / (force[-1] + damping)
+    size = np.sqrt((update**2).sum(0))
+    return (update * np.minimum(1, longest / np.maximum(size, 1e-12))).astype(np.float32)
+
+
+def normal_equations(moved: NDArray, residual: NDArray, curvature: NDArray) -> tuple[NDArray, NDArray]:
+    """Gauss-Newton sums of an affine displacement: H[k, l] = sum c X_k X_l G G' (D+1, D+1, D, D), b[k] = sum k X_k G (D+1, D).
+
+    X is the voxel's index minus the array's centre, followed by 1.
+    """
+    g = _gradient(moved).reshape(moved.ndim, -1)
+    x = _lattice(moved.shape).reshape(moved.ndim, -1) - (np.array(moved.shape)[:, None] - 1) / 2
+    x = np.concatenate([x, np.ones_like(x[:1])])
+    c, k = curvature.ravel().astype(np.float64), residual.ravel().astype(np.float64)
+    return np.einsum("n,kn,ln,in,jn->klij", c, x, x, g, g, optimize=True), np.einsum("n,kn,in->ki", k, x, g, optimize=True)
+
+
+def histograms(fixed: NDArray, moving: NDArray, maps: NDArray, bins: int) -> NDArray[np.float32]:
+    """Joint histogram of each candidate map, (M, bins, bins).
+
+    fixed: bin numbers (uint8, 255 is masked); moving: bin positions in [0, bins - 1] (negative is masked), read linearly and shared by
+    the two nearest bins; maps (M, D+1, D+1): fixed index -> moving index.
+    """
+    keep = np.stack(np.nonzero(fixed != 255), 1)
+    row = fixed[tuple(keep.T)].astype(int)
+    out = np.zeros((len(maps), bins, bins))
+    for matrix, histogram in zip(maps, out, strict=True):
+        index = keep @ matrix[:-1, :-1].T + matrix[:-1, -1]
+        inside = ((index >= -0.5) & (index <= np.array(moving.shape) - 0.5)).all(1)
+        value = sample(moving[None].astype(np.float64), index)[0]
+        inside &= value >= 0
+        low = np.clip(value.astype(int), 0, bins - 2)
+        share = np.minimum(value - low, 1)
+        np.add.at(histogram, (row[inside], low[inside]), 1 - share[inside])
+        np.add.at(histogram, (row[inside], low[inside] + 1), share[inside])
+    return out.astype(np.float32)

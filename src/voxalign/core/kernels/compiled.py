@@ -1,0 +1,290 @@
+"""The kernels compiled from ``native/``, with the signatures of `reference`.
+
+One library per processor level was built at installation; the best one this machine can run is loaded through ctypes.
+2-D arrays are lifted to volumes of one plane.
+"""
+from __future__ import annotations
+
+import ctypes
+import importlib.machinery
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import reference
+from .reference import WindowStatistics, gaussian_weights
+from .threads import split
+
+I64, I32, F32, F64, PTR = ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_double, ctypes.c_void_p
+_MODES = {"linear": 0, "nearest": 1, "label": 2}
+_BLOCK = 4  # planes a block of the LNCC sweeps holds
+
+
+class _Three(ctypes.Structure):
+    _fields_ = [("n0", I32), ("n1", I32), ("n2", I32)]
+
+
+_SIGNATURES = {
+    "vx_pull": [PTR, I32, I32, _Three, PTR, _Three, PTR, PTR, PTR, I32, F64, PTR, _Three],
+    "vx_sample": [PTR, I32, I32, _Three, PTR, I64, I32, F64, PTR],
+    "vx_warp": [PTR, _Three, PTR, PTR, _Three],
+    "vx_filter": [PTR, I32, _Three, PTR, I32, PTR, I32, PTR, I32, I32, PTR],
+    "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Three, _Three, F32, PTR, PTR],
+    "vx_lncc_residual": [PTR, PTR, PTR, _Three, _Three, PTR, PTR],
+    "vx_force": [PTR, PTR, PTR, _Three, PTR, F32, PTR],
+    "vx_step": [PTR, I64, PTR, F32, F32, F32, PTR],
+    "vx_compose": [PTR, PTR, _Three, PTR],
+    "vx_compose_near": [PTR, PTR, _Three, PTR],
+    "vx_jacobian": [PTR, _Three, PTR],
+    "vx_invert": [PTR, _Three, F32, I32, PTR, PTR],
+    "vx_normal": [PTR, PTR, PTR, _Three, PTR, PTR],
+    "vx_histograms": [PTR, _Three, PTR, _Three, PTR, I32, PTR],
+    "vx_joint": [PTR, PTR, _Three, I32, PTR],
+    "vx_lookup": [PTR, PTR, _Three, I32, PTR, PTR],
+}
+
+
+def _levels() -> list[str]:
+    """Processor levels this machine can run, best first."""
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as has
+    except ImportError:
+        has = {}
+    order = (("v4", ("AVX512F", "AVX512BW", "AVX512VL", "AVX512DQ", "AVX512CD")), ("v3", ("AVX2", "FMA3", "F16C")), ("v1", ()))
+    return [level for level, needs in order if all(has.get(n) for n in needs)]
+
+
+def _load() -> ctypes.CDLL:
+    folder = Path(__file__).parent
+    for level in _levels():
+        for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+            path = folder / f"_native_{level}{suffix}"
+            if path.exists():
+                library = ctypes.CDLL(str(path))
+                for name, arguments in _SIGNATURES.items():
+                    getattr(library, name).argtypes = [*arguments, I64, I64]
+                    getattr(library, name).restype = None
+                return library
+    raise ImportError("voxalign was installed without its compiled kernels")
+
+
+_library = _load()
+
+
+def _run(name: str, *arguments, over: int, grain: int = 1) -> None:
+    """Call a kernel over [0, over) in threads; arrays pass as pointers (kept alive by ``arguments``)."""
+    function = getattr(_library, name)
+    plain = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in arguments]
+    split(lambda a, b: function(*plain, a, b), over, grain)
+
+
+def _shape(shape: tuple[int, ...]) -> _Three:
+    return _Three(*((1,) * (3 - len(shape)) + tuple(shape)))
+
+
+def _three(values, first) -> tuple:
+    """Per-axis values, with ``first`` for the axis a 2-D array lacks."""
+    values = tuple(values)
+    return (first,) * (3 - len(values)) + values
+
+
+def _f32(array: NDArray) -> NDArray:
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _field(u: NDArray) -> NDArray:
+    """(D, *shape) -> three components."""
+    return _f32(u) if len(u) == 3 else _f32(np.concatenate([np.zeros_like(u[:1]), u]))
+
+
+def _unfield(u: NDArray, dim: int) -> NDArray:
+    return u if dim == 3 else u[1:]
+
+
+def _lift(matrix: NDArray) -> NDArray:
+    """(D+1, D+1) -> the 3 x 4 numbers of the map of volumes."""
+    out = np.eye(4)
+    skip = 4 - len(matrix)
+    out[skip:, skip:] = matrix
+    return np.ascontiguousarray(out[:3])
+
+
+def _typed(data: NDArray, interpolation: str) -> tuple[NDArray, bool]:
+    """What the kernels read: float32, or int32 for labels and for integers read at the nearest voxel."""
+    whole = interpolation != "linear" and data.dtype.kind in "iub"
+    return np.ascontiguousarray(data, np.int32 if whole else np.float32), whole
+
+
+def sample(data: NDArray, index: NDArray, interpolation: str = "linear", outside: float = 0.0) -> NDArray:
+    """See `reference.sample`."""
+    if interpolation == "cubic" or (interpolation == "label" and data.dtype.kind not in "iub"):
+        return reference.sample(data, index, interpolation, outside)
+    values, whole = _typed(data, interpolation)
+    index = np.asarray(index, np.float64)
+    if index.shape[1] == 2:
+        index = np.concatenate([np.zeros((len(index), 1)), index], 1)
+    index = np.ascontiguousarray(index)
+    out = np.empty((len(data), len(index)), values.dtype)
+    _run("vx_sample", values, whole, len(data), _shape(data.shape[1:]), index, len(index), _MODES[interpolation], outside, out,
+         over=len(index), grain=4096)
+    return out.astype(data.dtype, copy=False) if interpolation != "linear" else out
+
+
+def pull(data: NDArray, shape: tuple[int, ...], matrix: NDArray, field: tuple | None = None, interpolation: str = "linear",
+         outside: float = 0.0) -> NDArray:
+    """See `reference.pull`."""
+    if interpolation == "cubic" or (interpolation == "label" and data.dtype.kind not in "iub"):
+        return reference.pull(data, shape, matrix, field, interpolation, outside)
+    values, whole = _typed(data, interpolation)
+    out = np.empty((len(data), *shape), values.dtype)
+    u = after = linear = None
+    if field is not None:
+        u, after, linear = _field(field[0]), _lift(field[1]), np.eye(3)
+        linear[3 - len(shape):, 3 - len(shape):] = field[2]
+    _run("vx_pull", values, whole, len(data), _shape(data.shape[1:]), u, _shape(u.shape[-len(shape):] if u is not None else shape),
+         _lift(np.asarray(matrix, np.float64)), after, linear, _MODES[interpolation], outside, out, _shape(shape),
+         over=_rows(shape), grain=64)
+    return out.astype(data.dtype, copy=False) if interpolation != "linear" else out
+
+
+def _rows(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape[:-1]))
+
+
+def warp(image: NDArray, u: NDArray, out: NDArray | None = None) -> NDArray:
+    """See `reference.warp`."""
+    shape = u.shape[1:]
+    out = np.empty(shape, np.float32) if out is None else out
+    _run("vx_warp", _f32(image), _shape(image.shape), _field(u), out, _shape(shape), over=_rows(shape), grain=16)
+    return out
+
+
+def separable(data: NDArray, weights, edge: bool = True, out: NDArray | None = None) -> NDArray:
+    """See `reference.separable`."""
+    data = _f32(data)
+    out = np.empty_like(data) if out is None else out
+    taps = [_f32(w) for w in _three(weights, np.ones(1))]
+    pairs = [v for w in taps for v in (w, len(w) // 2)]
+    shape = _shape(data.shape[1:])
+    _run("vx_filter", data, len(data), shape, *pairs, int(edge), out, over=shape.n0)
+    return out
+
+
+def smooth(data: NDArray, sigma, out: NDArray | None = None) -> NDArray:
+    """See `reference.smooth`."""
+    return separable(data, [gaussian_weights(s) for s in sigma], True, out)
+
+
+def window_statistics(fixed: NDArray, mask: NDArray | None, radius) -> WindowStatistics:
+    """See `reference.window_statistics`."""
+    return reference.window_statistics(fixed, mask, radius, separable)
+
+
+def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius, out: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+    """See `reference.lncc`."""
+    shape, r = _shape(fixed.shape), _Three(*_three(radius, 0))
+    terms, values = np.empty((3, *fixed.shape), np.float32), np.zeros(shape.n0)
+    out = np.empty((2, *fixed.shape), np.float32) if out is None else out
+    blocks = -(-shape.n0 // _BLOCK)
+    _run("vx_lncc_fit", fixed, moved, windows.icount, windows.mean, windows.ivar, shape, r, windows.floor, terms, values, over=blocks)
+    _run("vx_lncc_residual", fixed, moved, terms, shape, r, out[0], out[1], over=blocks)
+    if windows.mask is not None:
+        out *= windows.mask
+    return 1.0 - float(values.sum()) / windows.total, out[0], out[1]
+
+
+def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights, kappa: float, out: NDArray | None = None) -> NDArray:
+    """See `reference.force`."""
+    shape = _shape(moved.shape)
+    out = np.empty((4, *moved.shape), np.float32) if out is None else out
+    _run("vx_force", _f32(moved), _f32(residual), _f32(curvature), shape, _f32(_three(weights, 0.0)), kappa, out, over=shape.n0)
+    return out if moved.ndim == 3 else out[1:]
+
+
+def step(force: NDArray, weights, length: float, damping: float, longest: float, out: NDArray | None = None) -> NDArray:
+    """See `reference.step`."""
+    dim = len(force) - 1
+    if dim == 2:
+        force = np.concatenate([np.zeros_like(force[:1]), force])
+    out = np.empty((3, *force.shape[1:]), np.float32) if out is None else out
+    size = int(np.prod(force.shape[1:]))
+    _run("vx_step", _f32(force), size, _f32(_three(weights, 0.0)), length, damping, longest, out, over=size, grain=8192)
+    return _unfield(out, dim)
+
+
+def compose_fields(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray:
+    """See `reference.compose_fields`."""
+    a, b = _field(first), _field(second)
+    out = np.empty_like(a) if out is None else out
+    near = float(np.abs(a).max(initial=0)) < 1.0
+    _run("vx_compose_near" if near else "vx_compose", a, b, _shape(first.shape[1:]), out, over=_rows(first.shape[1:]), grain=16)
+    return _unfield(out, len(first))
+
+
+def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray:
+    """See `reference.exponentiate`."""
+    u = _f32(velocity) / np.float32(2**squarings)
+    for _ in range(squarings):
+        u = compose_fields(u, u)
+    return u
+
+
+def jacobian_determinant(u: NDArray) -> NDArray:
+    """See `reference.jacobian_determinant`."""
+    out = np.empty(u.shape[1:], np.float32)
+    _run("vx_jacobian", _field(u), _shape(u.shape[1:]), out, over=_rows(u.shape[1:]), grain=16)
+    return out
+
+
+def invert(u: NDArray, tolerance: float = 1e-3, steps: int = 60) -> NDArray:
+    """See `reference.invert`."""
+    shape = u.shape[1:]
+    a = _field(u)
+    out, residual = np.empty_like(a), np.empty(_rows(shape), np.float32)
+    _run("vx_invert", a, _shape(shape), tolerance, steps, out, residual, over=_rows(shape), grain=16)
+    return _unfield(out, len(u))
+
+
+def normal_equations(moved: NDArray, residual: NDArray, curvature: NDArray) -> tuple[NDArray, NDArray]:
+    """See `reference.normal_equations`."""
+    shape, dim = _shape(moved.shape), moved.ndim
+    centre = (np.array(_three(moved.shape, 1)) - 1) / 2
+    sums = np.empty((shape.n0, 72))
+    _run("vx_normal", _f32(moved), _f32(residual), _f32(curvature), shape, centre, sums, over=shape.n0)
+    total = sums.sum(0)
+    h, row = np.zeros((4, 4, 3, 3)), 0
+    for k in range(4):
+        for m in range(k, 4):
+            s = np.zeros((3, 3))
+            s[np.triu_indices(3)] = total[6 * row:6 * row + 6]
+            h[k, m] = h[m, k] = s + np.triu(s, 1).T
+            row += 1
+    b = total[60:].reshape(4, 3)
+    keep_x, keep_g = list(range(3 - dim, 4)), list(range(3 - dim, 3))
+    return h[np.ix_(keep_x, keep_x, keep_g, keep_g)], b[np.ix_(keep_x, keep_g)]
+
+
+def histograms(fixed: NDArray, moving: NDArray, maps: NDArray, bins: int) -> NDArray:
+    """See `reference.histograms`."""
+    lifted = np.stack([_lift(m) for m in maps])
+    out = np.empty((len(maps), bins, bins), np.float32)
+    _run("vx_histograms", np.ascontiguousarray(fixed, np.uint8), _shape(fixed.shape), _f32(moving), _shape(moving.shape), lifted, bins, out,
+         over=len(maps))
+    return out
+
+
+def joint_histogram(fixed: NDArray, moved: NDArray, bins: int) -> NDArray:
+    """See `reference.joint_histogram`."""
+    shape = _shape(fixed.shape)
+    out = np.empty((shape.n0, bins, bins))
+    _run("vx_joint", np.ascontiguousarray(fixed, np.uint8), _f32(moved), shape, bins, out, over=shape.n0)
+    return out.sum(0)
+
+
+def lookup(fixed: NDArray, moved: NDArray, table: NDArray, out: NDArray | None = None) -> NDArray:
+    """See `reference.lookup`."""
+    shape = _shape(fixed.shape)
+    out = np.empty(fixed.shape, np.float32) if out is None else out
+    _run("vx_lookup", np.ascontiguousarray(fixed, np.uint8), _f32(moved), shape, len(table), _f32(table), out, over=shape.n0)
+    return out

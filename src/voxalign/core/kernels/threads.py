@@ -1,0 +1,42 @@
+"""Threads: Python's own, each running a compiled kernel on part of its outermost loop while the interpreter's lock is released."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+_pool: ThreadPoolExecutor | None = None
+_count = 0
+
+
+def available() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def set_threads(count: int | None) -> None:
+    """Use ``count`` threads in kernels from now on (None: as many as there are processors). Results do not depend on it."""
+    global _pool, _count
+    if _pool is not None:
+        _pool.shutdown()
+    _pool, _count = None, max(int(count), 1) if count else 0
+
+
+def get_threads() -> int:
+    """How many threads kernels use."""
+    return _count or available()
+
+
+def split(call: Callable[[int, int], object], n: int, grain: int = 1) -> None:
+    """Run ``call(a, b)`` over [0, n) in parts of at least ``grain``; a few more parts than threads evens out the load."""
+    global _pool
+    threads = get_threads()
+    parts = min(4 * threads if threads > 1 else 1, max(n // grain, 1))
+    if parts <= 1:
+        call(0, n)
+        return
+    if _pool is None:
+        _pool = ThreadPoolExecutor(threads, "voxalign")
+    edges = [n * i // parts for i in range(parts + 1)]
+    for done in [_pool.submit(call, a, b) for a, b in zip(edges, edges[1:], strict=False)]:
+        done.result()
