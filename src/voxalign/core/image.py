@@ -99,9 +99,10 @@ class Image:
 
 def _finite(data: NDArray, mask: NDArray | None) -> tuple[NDArray, NDArray | None]:
     """float32, with NaN and infinity (also those made by the conversion) set to 0 and masked out."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         out = np.ascontiguousarray(data, np.float32)
-    if data.dtype.kind == "f" and not np.isfinite(out.sum(dtype=np.float64)):  # one pass without a temporary
+        total = out.sum(dtype=np.float64) if data.dtype.kind == "f" else 0.0  # one pass without a temporary
+    if not np.isfinite(total):
         good = np.isfinite(out)
         out = np.where(good, out, np.float32(0))
         valid = good.all(0)

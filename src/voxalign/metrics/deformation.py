@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..core import Field, Grid, InputError, Transform, displacement, kernels
 
 SMALLEST = 1e-3  # determinants below this count as this in the logarithm
-_SLAB = 1 << 17  # voxels worked on at a time, so that the differences stay in the cache
+_SLAB = 1 << 17  # voxels worked on at a time, so that what is computed stays in the cache
 
 
 def deformation_summary(transform: Transform, grid: Grid, mask: ArrayLike | None = None) -> dict[str, float]:
@@ -57,15 +57,10 @@ def jacobian_determinant(transform: Transform, grid: Grid) -> NDArray[np.float32
     InputError : dimensions disagree.
     """
     steps, bent, after = _voxel_steps(transform, grid)
-    scale = after / np.linalg.det(grid.affine[:-1, :-1])
+    scale = np.float32(np.linalg.det(steps) * after / np.linalg.det(grid.affine[:-1, :-1]))
     if bent is None:
-        return np.full(grid.shape, np.linalg.det(steps) * scale, np.float32)
-    out = np.empty(grid.shape, np.float32)
-    for slab in _slabs(grid):
-        columns = [_slope(bent, slab, axis) for axis in range(grid.dim)]
-        out[slab] = _determinant([[columns[k][d] + np.float32(steps[d, k]) for k in range(grid.dim)] for d in range(grid.dim)])
-    out *= np.float32(scale)
-    return out
+        return np.full(grid.shape, scale)
+    return kernels.jacobian_determinant(np.tensordot(np.linalg.inv(steps).astype(np.float32), bent, 1)) * scale
 
 
 def nondiffeomorphic_volume_mm3(transform: Transform, grid: Grid, mask: ArrayLike | None = None) -> float:
@@ -106,8 +101,8 @@ def _voxel_steps(transform: Transform, grid: Grid) -> tuple[NDArray[np.float64],
     if transform.dim != grid.dim:
         raise InputError(f"a {transform.dim}-D transform on a {grid.dim}-D grid")
     parts = transform.parts()
-    at = [i for i, part in enumerate(parts) if isinstance(part, Field)]
-    if len(at) > 1:
+    at = [i for i, part in enumerate(parts or ()) if isinstance(part, Field)]
+    if parts is None or len(at) > 1:
         return grid.affine[:-1, :-1], displacement(transform, grid), 1.0
     first = at[0] if at else len(parts)
     to_field = _product(parts[:first], grid.dim) @ grid.affine
@@ -134,29 +129,11 @@ def _checked(mask: ArrayLike, grid: Grid) -> NDArray[np.bool_]:
     return mask
 
 
-# ---------------------------------------------------------------- differences
+# ---------------------------------------------------------------- cells
 def _slabs(grid: Grid) -> Iterator[slice]:
     """Runs of planes along the first axis."""
     planes = max(1, _SLAB // (grid.size // grid.shape[0]))
     return (slice(i, min(i + planes, grid.shape[0])) for i in range(0, grid.shape[0], planes))
-
-
-def _slope(values: NDArray[np.float32], slab: slice, axis: int) -> NDArray[np.float32]:
-    """Change of (D, *shape) per voxel along ``axis``, for the planes of ``slab``: central, one-sided at the ends."""
-    if axis:
-        return _difference(values[:, slab], axis + 1)
-    low, high = max(slab.start - 1, 0), min(slab.stop + 1, values.shape[1])
-    return _difference(values[:, low:high], 1)[:, slab.start - low:slab.stop - low]
-
-
-def _difference(values: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    out = np.zeros(values.shape, np.float32)
-    v, o = np.moveaxis(values, axis, 0), np.moveaxis(out, axis, 0)
-    if len(v) > 1:
-        np.subtract(v[2:], v[:-2], out=o[1:-1])
-        o[1:-1] *= np.float32(0.5)
-        o[0], o[-1] = v[1] - v[0], v[-1] - v[-2]
-    return out
 
 
 def _determinant(rows: list[list[NDArray]]) -> NDArray:
@@ -168,7 +145,6 @@ def _determinant(rows: list[list[NDArray]]) -> NDArray:
     return a * (e * i - f * h) - b * (d * i - f * g) + c * (d * h - e * g)
 
 
-# ---------------------------------------------------------------- cells
 def _ends(corner: tuple[int, ...]) -> tuple[slice, ...]:
     """All cells' corner of this name, as a view of the voxels."""
     return tuple(slice(1, None) if c else slice(None, -1) for c in corner)
