@@ -1,2 +1,65 @@
-"""voxalign: two images of a body into one space."""
+"""voxalign: two images of a body into one space.
+
+    import voxalign as vx
+    result = vx.register("fixed.nii.gz", "moving.nii.gz")
+    vx.save(result.moved, "moved.nii.gz")
+
+Every public name is imported at its first use, so that ``import voxalign`` costs nothing.
+"""
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import filters, losses, metrics, phantom, transforms
+    from .core import (
+        Compose,
+        Grid,
+        Identity,
+        Image,
+        InputError,
+        InputWarning,
+        Points,
+        Transform,
+        UsageError,
+        VoxalignError,
+        compose,
+        resample,
+        sample,
+    )
+    from .io import load, load_points, load_transform, save, save_points, save_transform, to_nibabel, to_sitk
+    from .register import Registration, Settings
+    from .run.api import Result, register
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "core": ("Compose", "Grid", "Identity", "Image", "InputError", "InputWarning", "Points", "Transform", "UsageError", "VoxalignError",
+             "compose", "resample", "sample"),
+    "io": ("load", "load_points", "load_transform", "save", "save_points", "save_transform", "to_nibabel", "to_sitk"),
+    "register": ("Registration", "Settings"),
+    "run.api": ("Result", "register"),
+    "": ("losses", "metrics", "phantom", "transforms"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = ["Compose", "Grid", "Identity", "Image", "InputError", "InputWarning", "Points", "Registration", "Result", "Settings",
+           "Transform", "UsageError", "VoxalignError", "__version__", "compose", "load", "load_points", "load_transform", "losses",
+           "metrics", "phantom", "register", "resample", "sample", "save", "save_points", "save_transform", "to_nibabel", "to_sitk",
+           "transforms"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'voxalign' has no attribute {name!r}: see dir(voxalign)")
+    module = _MODULE_OF[name]
+    if not module:
+        return importlib.import_module(f".{name}", __name__)
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

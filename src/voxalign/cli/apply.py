@@ -1,0 +1,34 @@
+"""``voxalign apply``."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import options
+from .output import say_json
+
+_DESCRIPTION = """Bring an image or label map onto the grid of REFERENCE, or push a file of fixed points to moving space.
+Several -t go in the order of ANTs: the last is applied first to points."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser("apply", help="bring images, labels or points along transforms", description=_DESCRIPTION)
+    parser.add_argument("-i", "--input", type=Path, required=True, metavar="FILE", help="image, label map, or points (.csv)")
+    parser.add_argument("-r", "--reference", type=Path, metavar="IMAGE", help="image whose grid the result is wanted on")
+    parser.add_argument("-t", "--transform", type=Path, action="append", required=True, metavar="FILE", help="repeatable")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="result")
+    parser.add_argument("--interpolation", metavar="NAME", help="linear, nearest, cubic, label; by default by the content")
+    options.overwrite(parser)
+    options.common(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Apply, and print where the result is."""
+    from ..run.apply import Application, apply_files
+
+    out = apply_files(Application(arguments.input, tuple(arguments.transform), arguments.out, arguments.reference,
+                                  arguments.interpolation, arguments.overwrite))
+    say_json({"out": str(out)}) if arguments.json else print(out)
+    return 0

@@ -1,0 +1,60 @@
+"""``voxalign register``."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import options
+from .output import Progress, say_json, say_table, say_warnings
+
+_FILES = {
+    "fixed-mask": "voxels of the fixed image that count (above 0; any grid)",
+    "moving-mask": "voxels of the moving image that count",
+    "fixed-labels": "label map of the fixed image, for scores only",
+    "moving-labels": "label map of the moving image, for scores only",
+    "fixed-points": "landmarks of the fixed image, for scores only",
+    "moving-points": "the same landmarks of the moving image",
+}
+_DESCRIPTION = """Align the moving image to the fixed one. The folder gets moved.nii.gz (moving on the fixed grid), transform.h5
+and inverse.h5 (ITK composites, fixed to moving and back), metrics.json, run.json and pictures."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser("register", help="align a moving image to a fixed one", description=_DESCRIPTION)
+    parser.add_argument("-f", "--fixed", type=Path, required=True, metavar="FILE", help="image that stays (or a DICOM folder)")
+    parser.add_argument("-m", "--moving", type=Path, required=True, metavar="FILE", help="image to bring to it")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="folder for the results")
+    for name, text in _FILES.items():
+        parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=text)
+    options.choices(parser)
+    parser.add_argument("--no-report", action="store_true", help="make no pictures")
+    parser.add_argument("--dry-run", action="store_true", help="read and check everything, say what would be done, write nothing")
+    options.overwrite(parser)
+    options.common(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Register, and print scores and where the results are."""
+    from ..run.resources import limit_threads
+
+    limit_threads(arguments.threads or 0)
+    from ..run.config import configure
+    from ..run.files import Inputs, Job, plan, register_files
+
+    files = {name: getattr(arguments, name) for name in (key.replace("-", "_") for key in _FILES)}
+    job = Job(Inputs(arguments.fixed, arguments.moving, **files), arguments.out,
+              configure(options.chosen(arguments), arguments.set, arguments.config), not arguments.no_report, arguments.overwrite)
+    if arguments.dry_run:
+        planned = plan(job)
+        say_json(planned) if arguments.json else say_table(planned)
+        return 0
+    progress = Progress()
+    try:
+        outcome = register_files(job, progress)
+    finally:
+        progress.close()
+    say_warnings(outcome.record["warnings"])
+    say_json(outcome.as_dict()) if arguments.json else say_table(outcome.summary())
+    return 0

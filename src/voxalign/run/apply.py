@@ -1,0 +1,122 @@
+"""Transforms from files applied to images, labels and points from files; transforms turned into others."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import io
+from ..core import Image, InputError, Points, Transform, UsageError, compose, resample
+from .checks import looks_like_labels, warn
+from .output import check_file
+
+POINT_SUFFIXES = (".csv", ".tsv", ".txt", ".fcsv", ".json")
+
+
+@dataclass(frozen=True)
+class Application:
+    """What to bring along which transforms.
+
+    Parameters
+    ----------
+    moving : an image or label map, brought onto the grid of ``reference``; or a file of fixed points, pushed to moving space.
+    transforms : in the order of ANTs: the last one is applied first to points.
+    interpolation : ``linear``, ``nearest``, ``cubic``, ``label``, or None to choose by the content.
+    """
+
+    moving: Path
+    transforms: tuple[Path, ...]
+    out: Path
+    reference: Path | None = None
+    interpolation: str | None = None
+    overwrite: bool = False
+
+
+def apply_files(job: Application) -> Path:
+    """Do it, and write ``job.out``.
+
+    Raises
+    ------
+    UsageError : an image without a reference grid.  InputError : files that cannot be used.
+    """
+    inputs = [job.moving, *job.transforms, *([job.reference] if job.reference else [])]
+    check_file(job.out, job.overwrite, inputs)
+    transform = chained(job.transforms)
+    if is_points(job.moving):
+        points = io.load_points(job.moving)
+        io.save_points(Points(transform(points.coordinates), points.names), job.out)
+        return job.out
+    if job.reference is None:
+        raise UsageError("an image needs -r, the image on whose grid the result is wanted")
+    image = labelled(io.load(job.moving), job.interpolation, job.moving)
+    interpolation = None if image.is_label and job.interpolation == "label" else job.interpolation
+    io.save(resample(image, io.load(job.reference).grid, transform, interpolation), job.out)
+    return job.out
+
+
+def chained(paths: Sequence[Path]) -> Transform:
+    """One transform of several files in the order of ANTs: the last file is applied first to points."""
+    return compose([io.load_transform(path) for path in reversed(paths)])
+
+
+def labelled(image: Image, interpolation: str | None, path: Path) -> Image:
+    """``image`` as labels where that was asked for, or where it looks like labels and nothing was asked for."""
+    if interpolation in ("linear", "cubic"):
+        if looks_like_labels(image.data[0]):
+            warn(f"{path}: looks like a label map; {interpolation} interpolation makes labels that mean nothing")
+        return image
+    if interpolation == "label":
+        return Image(image.data, image.grid, image.mask, is_label=True)
+    if interpolation is None and looks_like_labels(image.data[0]):
+        warn(f"{path}: looks like a label map and is treated as one; give --interpolation linear if it is not")
+        return Image(image.data, image.grid, image.mask, is_label=True)
+    return image
+
+
+def is_points(path: Path) -> bool:
+    """Whether a file holds points, by its suffix."""
+    return path.name.lower().endswith(POINT_SUFFIXES)
+
+
+def convert(given: Path, out: Path, reference: Path | None = None, overwrite: bool = False) -> Path:
+    """Write a transform in the format that ``out`` ends in; displacement fields take the grid of ``reference``."""
+    check_file(out, overwrite, [given])
+    return _save(io.load_transform(given), out, reference)
+
+
+def join(given: Sequence[Path], out: Path, reference: Path | None = None, overwrite: bool = False) -> Path:
+    """Write several transforms as one; the last is applied first to points."""
+    check_file(out, overwrite, given)
+    return _save(chained(given), out, reference)
+
+
+def invert(given: Path, out: Path, reference: Path | None = None, overwrite: bool = False) -> Path:
+    """Write the inverse of a transform."""
+    check_file(out, overwrite, [given])
+    return _save(io.load_transform(given).inverse(), out, reference)
+
+
+def _save(transform: Transform, out: Path, reference: Path | None) -> Path:
+    if out.name.lower().endswith((".nii", ".nii.gz")) and reference is None:
+        raise InputError(f"{out}: a displacement field needs --reference, the image whose grid it is given on")
+    io.save_transform(transform, out, io.load(reference).grid if reference else None)
+    return out
+
+
+def transform_info(path: Path) -> dict[str, Any]:
+    """What a transform file holds, in words and numbers."""
+    import numpy as np
+
+    transform = io.load_transform(path)
+    parts: list[dict[str, Any]] = []
+    for part in transform.parts():
+        if isinstance(part, np.ndarray):
+            scale = float(abs(np.linalg.det(part[:-1, :-1]))) ** (1 / transform.dim)
+            parts.append({"kind": "matrix", "matrix": part.tolist(), "mean_scale": round(scale, 6)})
+        else:
+            length = np.linalg.norm(part.data, axis=0)
+            parts.append({"kind": "displacement", "grid": repr(part.grid), "mean_mm": float(length.mean()),
+                          "max_mm": float(length.max())})
+    return {"file": path.name, "type": type(transform).__name__, "dimension": transform.dim,
+            "direction": "fixed points to moving points, RAS mm; the first part is applied to points first", "parts": parts}

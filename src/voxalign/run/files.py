@@ -1,0 +1,235 @@
+"""From files to files: what ``voxalign register`` does."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .. import io
+from ..core import Image, InputError, Points, Transform, UsageError
+from ..judge import evaluate, matched
+from ..register.result import OnStep
+from .api import Clock, Pair, Result, align, collected, prepare, start_of
+from .checks import warn
+from .config import Configuration
+from .interrupt import stopping
+from .output import RECORD, check_folder, claimed
+from .record import Source, record
+from .resources import check_device, check_memory, memory_available, memory_forecast
+
+_LABELS = ("fixed_labels", "moving_labels")
+_POINTS = ("fixed_points", "moving_points")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files of one registration; labels and points come in pairs or not at all.
+
+    Raises
+    ------
+    UsageError : one of a pair is missing.  InputError : a file does not exist.
+    """
+
+    fixed: Path
+    moving: Path
+    fixed_mask: Path | None = None
+    moving_mask: Path | None = None
+    fixed_labels: Path | None = None
+    moving_labels: Path | None = None
+    fixed_points: Path | None = None
+    moving_points: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self)):
+            path = getattr(self, name)
+            object.__setattr__(self, name, None if path is None else Path(path))
+        for one, other in (_LABELS, _POINTS):
+            if (getattr(self, one) is None) != (getattr(self, other) is None):
+                raise UsageError(f"{_flag(one)} and {_flag(other)} go together, one was given; give both or none")
+        for name, path in self.given().items():
+            if not path.exists():
+                raise InputError(f"{name.replace('_', ' ')} {path}: no such file")
+
+    def given(self) -> dict[str, Path]:
+        """Those that were given, by name."""
+        return {f.name: path for f in fields(self) if (path := getattr(self, f.name)) is not None}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One registration from files to files.
+
+    Parameters
+    ----------
+    out : folder for the results.
+    report : whether pictures are made.
+    overwrite : whether results that are there may be replaced.
+    """
+
+    inputs: Inputs
+    out: Path
+    configuration: Configuration = field(default_factory=Configuration)
+    report: bool = True
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: where the results are, their scores, and the record."""
+
+    out: Path
+    metrics: dict[str, Any]
+    record: dict[str, Any]
+
+    def summary(self) -> dict[str, Any]:
+        """For people: the scores without the long lists, the time, the place."""
+        short = {name: {k: v for k, v in value.items() if not k.endswith("_by_label")} if isinstance(value, dict) else value
+                 for name, value in self.metrics.items()}
+        return {name: value for name, value in short.items() if value != {}} | {
+            "note": self.record["notes"], "seconds": self.record["seconds"]["total"], "results": str(self.out)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"out": str(self.out), "metrics": self.metrics, "run": self.record}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The inputs of a job as values."""
+
+    pair: Pair
+    labels: tuple[Image, Image] | None
+    points: tuple[Points, Points] | None
+    initial: Transform | None
+    sources: dict[str, Source]
+
+
+def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
+    """Register the files of a job and write ``moved.nii.gz``, ``transform.h5``, ``inverse.h5``, ``metrics.json``, ``run.json``
+    and pictures to its folder: all of them or none.
+
+    Raises
+    ------
+    UsageError, InputError, ResourceError, SecurityError : see the package's table of exit codes.
+    KeyboardInterrupt : stopped by SIGINT or SIGTERM; nothing is left behind.
+    """
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), Clock()
+    check_folder(job.out, job.overwrite, _paths(job))
+    with collected() as messages, claimed(job.out) as claim, stopping(claim.release):
+        loaded = load(job)
+        clock.mark("load")
+        result = align(loaded.pair, job.configuration, loaded.initial, on_step, clock)
+        scores = _scored(result, loaded, clock)
+        hashes = _written(result, scores, claim.staging, job.report)
+        clock.mark("write")
+        _check_unchanged(loaded.sources)
+        content = record(replace(result, warnings=tuple(messages)), loaded.sources, hashes, started)
+        io.write_json(claim.staging / RECORD, content)
+        claim.publish()
+    return Outcome(job.out, scores, content)
+
+
+def plan(job: Job) -> dict[str, Any]:
+    """What `register_files` would do; inputs are read and checked, nothing is written."""
+    check_folder(job.out, job.overwrite, _paths(job))
+    with collected() as messages:
+        pair = load(job).pair
+    return {"out": str(job.out), "configuration": job.configuration.as_dict(),
+            "inputs": {name: str(path) for name, path in job.inputs.given().items()},
+            "fixed": repr(pair.fixed.grid), "moving": repr(pair.moving.grid),
+            "memory_forecast_mb": round(memory_forecast(pair.fixed.grid, pair.moving.grid, job.configuration.settings) / 1e6),
+            "memory_available_mb": round((memory_available() or 0) / 1e6), "warnings": messages}
+
+
+def load(job: Job) -> Loaded:
+    """Read all inputs of a job at the same time, and check them.
+
+    Raises
+    ------
+    InputError : one of them cannot be used.  ResourceError : they would not fit.
+    """
+    given = job.inputs.given()
+    with ThreadPoolExecutor() as pool:
+        hashes = {name: pool.submit(io.sha256, path) for name, path in _sources(job).items()}
+        read = {name: pool.submit(_READERS.get(name.partition("_")[2], io.load), path) for name, path in given.items()}
+        values = {name: future.result() for name, future in read.items()}
+        sources = {name: Source(path, hashes[name].result()) for name, path in _sources(job).items()}
+    pair = prepare((values["fixed"], values["moving"]), (values.get("fixed_mask"), values.get("moving_mask")), job.configuration,
+                   (str(given["fixed"]), str(given["moving"])))
+    labels, points = (tuple(values[name] for name in names) if names[0] in values else None for names in (_LABELS, _POINTS))
+    _check_company(pair.fixed, labels, points)
+    if sources["fixed"].sha256 == sources["moving"].sha256:
+        warn(f"fixed and moving are the same file, {given['fixed'].name}")
+    check_memory(pair.fixed.grid, pair.moving.grid, job.configuration.settings)
+    check_device(job.configuration.device)
+    return Loaded(pair, labels, points and matched(*points), start_of(job.configuration), sources)
+
+
+def _scored(result: Result, loaded: Loaded, clock: Clock) -> dict[str, Any]:
+    """The scores; what they and the files need is made here, each under its own name in the clock."""
+    assert result.inverse is not None
+    clock.mark("invert")
+    assert result.moved is not None
+    clock.mark("resample")
+    scores = evaluate(result.registration, result.fixed, loaded.labels, loaded.points)
+    clock.mark("score")
+    return scores
+
+
+def _written(result: Result, scores: dict[str, Any], folder: Path, report: bool) -> dict[str, str]:
+    """Write all results but the record, at the same time; sha256 by file name."""
+    tasks: dict[str, Callable[[Path], Any]] = {
+        "transform.h5": lambda path: io.save_transform(result.transform, path),
+        "inverse.h5": lambda path: io.save_transform(result.inverse, path),
+        "moved.nii.gz": lambda path: io.save(result.moved, path),
+        "metrics.json": lambda path: io.write_json(path, scores),
+    }
+    with ThreadPoolExecutor() as pool:
+        hashes = {name: pool.submit(_hashed, write, folder / name) for name, write in tasks.items()}
+        pictures = _pictures(result, folder) if report else {}
+        return {name: future.result() for name, future in hashes.items()} | pictures
+
+
+def _hashed(write: Callable[[Path], Any], path: Path) -> str:
+    write(path)
+    return io.sha256(path)
+
+
+def _pictures(result: Result, folder: Path) -> dict[str, str]:
+    from .. import report  # matplotlib takes a second
+
+    paths = report.write_pictures(result.fixed, result.moving, result.transform, folder)
+    return {path.name: io.sha256(path) for path in paths}
+
+
+def _check_company(fixed: Image, labels: tuple[Image, Image] | None, points: tuple[Points, Points] | None) -> None:
+    for kind, values in (("labels", labels), ("points", points)):
+        if values and any(value.dim != fixed.dim for value in values):
+            raise InputError(f"{kind} are {'- and '.join(str(v.dim) for v in values)}-D, expected {fixed.dim}-D as the images")
+
+
+def _check_unchanged(sources: dict[str, Source]) -> None:
+    for name, source in sources.items():
+        if io.sha256(source.path) != source.sha256:
+            raise InputError(f"{name} {source.path}: was changed while it was in use; nothing was written, run again")
+
+
+def _sources(job: Job) -> dict[str, Path]:
+    start = job.configuration.initial_file
+    given = job.inputs.given() | ({"initial": Path(start)} if start else {})
+    return {name: path for name, path in given.items() if path.is_file()}
+
+
+def _paths(job: Job) -> Iterable[Path]:
+    return _sources(job).values()
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+_READERS = {"labels": partial(io.load, is_label=True), "points": io.load_points}

@@ -1,0 +1,53 @@
+"""What there is to choose from, in words, without importing any of it.
+
+The names are those of `register.Settings` and `register.PRESETS`; a test holds them equal.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+METHODS = {
+    "classical": "optimise for this pair: search, rigid, affine, deformable, coarse to fine (CPU)",
+}
+TRANSFORMS = {
+    "rigid": "rotation and translation",
+    "similarity": "rigid and one scale",
+    "affine": "any linear map",
+    "deformable": "affine, then a diffeomorphic deformation",
+}
+LOSSES = {
+    "auto": "lncc or mi, chosen by the two images",
+    "lncc": "local normalised cross-correlation: same kind of contrast, bias fields",
+    "ncc": "normalised cross-correlation: same kind of contrast",
+    "mse": "mean squared difference: same scanner, same units",
+    "mi": "mutual information: different kinds of contrast (CT and MR, T1 and T2, PET and MR)",
+}
+INITIAL = {
+    "search": "the best of the others and of many rotations",
+    "headers": "world coordinates as the files state them",
+    "centres": "centres of the two fields of view",
+    "moments": "centres and principal axes of the intensities",
+    "none": "world coordinates, and no search of any kind",
+}
+PRESETS = {
+    "default": "deformable, at the resolution of the fixed image",
+    "fast": "deformable at 2 mm, fewer steps: a first look",
+    "rigid": "the same body, not deformed",
+    "affine": "different size and shear, not deformed",
+    "multimodal": "images of different kinds",
+}
+DEVICES = ("auto", "cpu", "cuda")
+
+_HOME = {"classical": ("voxalign.register", "register")}
+
+
+def catalogue() -> dict[str, dict[str, str]]:
+    """All choices with their descriptions, by the name of the option that takes them."""
+    return {"method": METHODS, "preset": PRESETS, "transform": TRANSFORMS, "loss": LOSSES, "initial": INITIAL}
+
+
+def method_named(name: str) -> Callable:
+    """The function ``(fixed, moving, settings, initial, on_step) -> Registration`` of a method; imported here, not before."""
+    module, function = _HOME[name]
+    return getattr(import_module(module), function)
