@@ -1,12 +1,189 @@
-"""The classical method: initialise, then rigid, affine and deformable, coarse to fine."""
+"""The classical method: initialise, then linear, then deformable, coarse to fine."""
 from __future__ import annotations
 
-from ..core import Identity, Image, Transform
-from .result import OnStep, Registration
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import Field, Grid, Identity, Image, InputError, Transform, compose
+from ..core.sample import pull
+from ..losses import LNCC, MI, Loss, loss
+from ..transforms import Rigid
+from ..transforms.linear import Linear
+from . import deformable, initialise, linear
+from .prepare import Scaled, foreground, scale
+from .result import OnStep, Registration, Step
 from .settings import Settings
+
+_COARSE = 32  # voxels across the fixed image at the coarsest linear level
+_LINEAR_LEVELS = 3
+_STARTS = 6  # candidates that are improved before one is chosen
+_LINEAR_STEPS = 30
+_LINEAR_RADIUS = 2
+_LINEAR_SHARE = 0.25  # of the work, for progress
+_MONOMODAL = 0.5  # correlation of the two images, roughly aligned, above which they are taken for one modality
 
 
 def register(fixed: Image, moving: Image, settings: Settings | None = None, initial: Transform | None = None,
              on_step: OnStep | None = None) -> Registration:
-    """Align ``moving`` to ``fixed``. (Skeleton: the identity.)"""
-    return Registration(initial or Identity(fixed.dim), fixed.grid, moving.grid)
+    """Align ``moving`` to ``fixed``.
+
+    Parameters
+    ----------
+    fixed, moving : images of one dimension; sizes, spacings, orientations and fields of view may all differ. Masks count.
+    settings : see `Settings`.
+    initial : a known start, fixed mm -> moving mm; it replaces ``settings.initial``. A linear one is improved by the linear
+        stages; any other is kept, and what is found is composed with it.
+    on_step : called after every step; whatever it raises ends the registration.
+
+    Returns
+    -------
+    Registration, whose transform maps fixed points to moving points in mm.
+
+    Raises
+    ------
+    InputError : dimensions differ, an image is constant, nothing counts.
+    """
+    if fixed.dim != moving.dim:
+        raise InputError(f"fixed image is {fixed.dim}-D and moving image is {moving.dim}-D: expected two of one dimension")
+    run = _Run(scale(fixed), scale(moving), settings or Settings(), on_step)
+    transform = run.align(initial)
+    return Registration(transform, fixed.grid, moving.grid, tuple(run.history), tuple(run.notes))
+
+
+@dataclass(eq=False)
+class _Run:
+    """One registration while it goes on: the two images, and what happened so far."""
+
+    fixed: Scaled
+    moving: Scaled
+    settings: Settings
+    on_step: OnStep | None
+    history: list[Step] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def align(self, initial: Transform | None) -> Transform:
+        """The whole way."""
+        known = _as_linear(initial, self.fixed.grid) if initial is not None else None
+        if initial is not None and known is None:
+            self.notes.append("the initial transform is not linear: it is kept, and only a deformation is added to it")
+            found, self.loss_name = initial, self._choose_loss(initial)
+        else:
+            found = self._linear(known if known is not None else self._start())
+        if self.settings.transform != "deformable":
+            return found
+        return compose([self._deformable(found), found])
+
+    # ---------------------------------------------------------------- linear
+    def _levels(self) -> list[tuple[Scaled, Scaled]]:
+        """Both images, coarse to fine, for the linear stages."""
+        coarse = float(self.fixed.grid.extent.max()) / _COARSE
+        return [(self.fixed.at(coarse / 2**k), self.moving.at(coarse / 2**k)) for k in range(_LINEAR_LEVELS)]
+
+    def _start(self) -> Rigid:
+        """The first position, by the way asked for."""
+        fixed, moving = (image.at(float(self.fixed.grid.extent.max()) / _COARSE) for image in (self.fixed, self.moving))
+        plain = {"none": initialise.headers, "headers": initialise.headers, "centres": initialise.centres, "moments": initialise.moments}
+        if self.settings.initial in plain:
+            return plain[self.settings.initial](fixed, moving)
+        comparison = initialise.Comparison(fixed, moving)
+        starts = initialise.best(comparison, initialise.candidates(fixed, moving), _STARTS)
+        found = []
+        for number, start in enumerate(starts):
+            level = linear.Level(fixed, moving, MI())
+            for _iteration, (start, value) in enumerate(linear.optimise(level, start, 10)):
+                pass
+            self._step("search", 0, number, value, 0.05 * (number + 1) / len(starts), fixed.grid)
+            found.append(start)
+        return found[int(np.argmax(comparison.score(found)))]
+
+    def _linear(self, start: Linear) -> Linear:
+        """Rigid first, then the model asked for."""
+        self.loss_name = self._choose_loss(start)
+        model = linear.MODELS["affine" if self.settings.transform == "deformable" else self.settings.transform]
+        levels = self._levels()
+        stages = [(Rigid, 0), *((model, k) for k in range(len(levels)))] if isinstance(start, Rigid) else [(model, k) for k in range(len(levels))]
+        share = _LINEAR_SHARE if self.settings.transform == "deformable" else 1.0
+        for done, (family, number) in enumerate(stages):
+            fixed, moving = levels[number]
+            start = start if isinstance(start, family) else linear.promote(start, family)
+            level = linear.Level(fixed, moving, self._loss(fixed.grid, _LINEAR_RADIUS))
+            for iteration, (start, value) in enumerate(linear.optimise(level, start, _LINEAR_STEPS)):
+                self._step(family.__name__.lower(), number, iteration, value, share * (0.05 + 0.95 * (done + 1) / len(stages)), fixed.grid)
+        return start
+
+    # ---------------------------------------------------------------- deformable
+    def _deformable(self, start: Transform) -> Transform:
+        grid = deformable.working_grid(self.fixed, self.settings.spacing)
+        fixed, moving = _onto(self.fixed, grid, None), _onto(self.moving, grid, start)
+        steps = list(self.settings.iterations)
+        spacings = deformable.levels(grid, 8)
+        steps = (steps + steps[-1:] * len(spacings))[: len(spacings)] if len(steps) < len(spacings) else steps[-len(spacings):]
+        radii = [_LINEAR_RADIUS] * max(len(spacings) - 2, 0) + [self.settings.window] * min(len(spacings), 2)
+        losses = [self._loss(fixed.at(s).grid, r) for s, r in zip(spacings, radii, strict=True)]
+        work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
+        share = 0.0 if not self.history else _LINEAR_SHARE
+        progress = None
+        for progress in deformable.optimise(fixed, moving, losses, steps, deformable.Regularity.of(self.settings.smoothness)):
+            before = work[progress.level - 1] if progress.level else 0.0
+            part = before + (work[progress.level] - before) * (progress.iteration + 1) / steps[progress.level]
+            self._step("deformable", progress.level, progress.iteration, progress.loss, share + (1 - share) * part / work[-1], progress.grid)
+        return deformable.as_transform(progress.displacement, progress.grid)
+
+    # ---------------------------------------------------------------- choices and reports
+    def _choose_loss(self, start: Transform) -> str:
+        """The loss asked for, or the one that suits the two images."""
+        if self.settings.loss != "auto":
+            return self.settings.loss
+        fixed = self.fixed.at(float(self.fixed.grid.extent.max()) / _COARSE)
+        moved = _onto(self.moving.at(float(fixed.grid.spacing.max())), fixed.grid, start)
+        inside = foreground(fixed) | foreground(moved)
+        inside &= moved.mask if moved.mask is not None else True
+        values = fixed.data[inside], moved.data[inside]
+        r = float(np.corrcoef(*values)[0, 1]) if inside.sum() > 10 and min(v.std() for v in values) > 0 else 0.0
+        name = "lncc" if r > _MONOMODAL else "mi"
+        kind = "one modality" if name == "lncc" else "two modalities"
+        self.notes.append(f"loss {name} chosen: the roughly aligned images look like {kind} (correlation {r:.2f})")
+        return name
+
+    def _loss(self, grid: Grid, radius: int) -> Loss:
+        """The loss with windows as wide in mm along every axis as voxels allow."""
+        if self.loss_name == "mi":
+            return MI()
+        if self.loss_name != "lncc":
+            return loss(self.loss_name)
+        aspect = grid.spacing.min() / grid.spacing
+        return LNCC(tuple(max(round(radius * a), 1) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True)))
+
+    def _step(self, stage: str, level: int, iteration: int, value: float, fraction: float, grid: Grid) -> None:
+        step = Step(stage, level, iteration, value, min(fraction, 1.0), float(grid.spacing.min()))
+        self.history.append(step)
+        if self.on_step is not None:
+            self.on_step(step)
+
+
+def _onto(image: Scaled, grid: Grid, transform: Transform | None) -> Scaled:
+    """``image`` on ``grid`` along ``transform``; the mask says where it is defined (None: everywhere)."""
+    transform = transform or Identity(grid.dim)
+    if (image.grid.spacing * 1.5 < grid.spacing.min()).any():
+        image = image.at(float(grid.spacing.min()))
+    data = pull(image.data[None], image.grid, grid, transform)[0]
+    weight = np.ones(image.data.shape, np.float32) if image.mask is None else image.mask.astype(np.float32)
+    mask = pull(weight[None], image.grid, grid, transform)[0] > 0.99
+    return Scaled(np.where(mask, data, np.float32(0)), grid, None if mask.all() else mask)
+
+
+def _as_linear(transform: Transform, grid: Grid) -> Linear | None:
+    """``transform`` as one rigid or affine matrix about the middle of ``grid``; None if it is not linear."""
+    parts = transform.parts()
+    if parts is None or any(isinstance(part, Field) for part in parts):
+        return None
+    matrix: NDArray = np.eye(grid.dim + 1)
+    for part in parts:
+        matrix = part @ matrix
+    try:
+        return Rigid(matrix, grid.centre)
+    except InputError:
+        return linear.MODELS["affine"](matrix, grid.centre)
+

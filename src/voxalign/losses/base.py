@@ -1,0 +1,60 @@
+"""What every intensity loss is, so that linear and deformable Gauss-Newton are the same for all of them."""
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """A loss L = mean over the N voxels that count, at one moved image.
+
+    Parameters
+    ----------
+    value : L, lower is better.
+    residual : k = -(N/2) dL/dmoved, (*shape) float32; 0 where masked.
+    curvature : c >= 0 of the Gauss-Newton model, (*shape) float32: the best small change of a moved voxel is about k / c.
+    """
+
+    value: float
+    residual: NDArray[np.float32]
+    curvature: NDArray[np.float32]
+
+
+class Loss(ABC):
+    """A similarity with its settings; `bind` it to a fixed image, then ask for `Terms` of any moved image."""
+
+    @abstractmethod
+    def bind(self, fixed: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> Bound:
+        """Prepare what depends on the fixed image only.
+
+        Parameters
+        ----------
+        fixed : (*shape), about 0 to 1.
+        mask : (*shape), the voxels that count, in both images; None for all.
+        """
+
+    def __call__(self, fixed: NDArray, moved: NDArray, mask: NDArray | None = None) -> float:
+        """The value alone."""
+        return self.bind(np.asarray(fixed, np.float32), mask).terms(np.asarray(moved, np.float32)).value
+
+
+class Bound(ABC):
+    """A loss that knows its fixed image."""
+
+    @abstractmethod
+    def terms(self, moved: NDArray[np.float32]) -> Terms:
+        """Value, residual and curvature at ``moved`` (*shape), about 0 to 1."""
+
+
+def masked(array: NDArray, mask: NDArray | None) -> NDArray[np.float32]:
+    """``array`` with 0 where it does not count."""
+    return np.ascontiguousarray(array, np.float32) if mask is None else np.where(mask, array, np.float32(0))
+
+
+def count(array: NDArray, mask: NDArray | None) -> int:
+    """Voxels that count, at least 1."""
+    return max(array.size if mask is None else int(np.count_nonzero(mask)), 1)

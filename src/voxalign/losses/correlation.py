@@ -1,0 +1,70 @@
+"""Correlation: of the whole images, and of small windows."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import kernels
+from .base import Bound, Loss, Terms, count, masked
+
+
+@dataclass(frozen=True)
+class NCC(Loss):
+    """1 - squared correlation of the two images: blind to any linear change of intensity, inversion included."""
+
+    def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
+        """See `Loss.bind`."""
+        total = count(fixed, mask)
+        centred = masked(fixed - np.float32(masked(fixed, mask).sum(dtype=np.float64) / total), mask)
+        return _BoundNCC(centred, mask, total, max(float((centred.astype(np.float64) ** 2).sum()), 1e-12))
+
+
+@dataclass(frozen=True, eq=False)
+class _BoundNCC(Bound):
+    fixed: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
+    total: int
+    squares: float
+
+    def terms(self, moved: NDArray) -> Terms:
+        moved = masked(moved, self.mask)
+        moved = masked(moved - np.float32(moved.sum(dtype=np.float64) / self.total), self.mask)
+        squares = max(float((moved.astype(np.float64) ** 2).sum()), 1e-12)
+        covariance = float(np.multiply(moved, self.fixed, dtype=np.float64).sum())
+        squared = covariance**2 / (squares * self.squares)
+        scale = self.total / squares  # d/dJ of s_fj^2 / (s_ff s_jj) = 2 / s_jj (s_fj / s_ff F - r^2 J)
+        residual = np.float32(scale * covariance / self.squares) * self.fixed - np.float32(scale * squared) * moved
+        curvature = masked(np.full(moved.shape, scale * squared, np.float32), self.mask)
+        return Terms(1 - squared, residual, curvature)
+
+
+@dataclass(frozen=True)
+class LNCC(Loss):
+    """1 - mean squared correlation in windows around every voxel (Avants et al. 2008, doi:10.1016/j.media.2007.06.004).
+
+    Parameters
+    ----------
+    radius : of the window in voxels, along every axis or one a axis; 4 means 9 voxels wide.
+    """
+
+    radius: int | tuple[int, ...] = 4
+
+    def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
+        """See `Loss.bind`."""
+        radius = (self.radius,) * fixed.ndim if isinstance(self.radius, int) else self.radius
+        radius = tuple(min(r, n - 1) for r, n in zip(radius, fixed.shape, strict=True))
+        fixed = masked(fixed, mask)
+        return _BoundLNCC(fixed, mask, radius, kernels.window_statistics(fixed, mask, radius))
+
+
+@dataclass(frozen=True, eq=False)
+class _BoundLNCC(Bound):
+    fixed: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None
+    radius: tuple[int, ...]
+    windows: kernels.WindowStatistics
+
+    def terms(self, moved: NDArray) -> Terms:
+        return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.radius))

@@ -1,0 +1,85 @@
+"""What both images go through before anything is compared: robust intensities, foreground, coarser versions."""
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import Grid, Identity, Image, InputError
+from ..core.sample import pull
+
+_SAMPLE = 200_000  # voxels that percentiles are read from
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """One channel with intensities of about 0 to 1, and the voxels that count.
+
+    Parameters
+    ----------
+    data : (*grid.shape) float32, 0 at the dark end, 1 at the bright end; clipped at 1.5.
+    mask : (*grid.shape) bool or None for all.
+    """
+
+    data: NDArray[np.float32]
+    grid: Grid
+    mask: NDArray[np.bool_] | None = None
+
+    def at(self, spacing: float) -> Scaled:
+        """The same box with voxels of ``spacing`` mm where its own are smaller; means of the voxels they cover."""
+        level = self
+        while (level.grid.spacing * 2 <= spacing * 1.0001).any():
+            level = level._to(np.where(level.grid.spacing * 2 <= spacing * 1.0001, level.grid.spacing * 2, level.grid.spacing))
+        return level._to(np.maximum(spacing, level.grid.spacing)) if (level.grid.spacing * 1.3 < spacing).any() else level
+
+    def _to(self, spacing: NDArray) -> Scaled:
+        grid = self.grid.with_spacing(spacing)
+        if grid.shape == self.grid.shape:
+            return self
+        identity = Identity(grid.dim)
+        data = pull(self.data[None], self.grid, grid, identity)[0]  # cell-centred: at twice the spacing the mean of 2^D voxels
+        mask = None if self.mask is None else pull(self.mask[None].astype(np.float32), self.grid, grid, identity)[0] > 0.99
+        return replace(self, data=data, grid=grid, mask=mask)
+
+
+def scale(image: Image) -> Scaled:
+    """Map the 0.1 and 99.5 percentiles of what counts to 0 and 1.
+
+    A background of one value (as after skull-stripping) is left out of the percentiles.
+
+    Raises
+    ------
+    InputError : nothing counts, or all of it has one value.
+    """
+    data = image.array if image.channels == 1 else image.data.mean(0)
+    valid = data.ravel() if image.mask is None else data[image.mask]
+    if not valid.size:
+        raise InputError("no voxel counts: the mask is empty, or all voxels are NaN")
+    some = valid[:: max(valid.size // _SAMPLE, 1)].astype(np.float32)
+    low = float(np.percentile(some, 0.1))
+    above = some[some > low]
+    if not above.size:
+        if float(valid.max()) <= low:
+            raise InputError(f"the image is constant ({low:g}): there is nothing to align")
+        above = valid[valid > low].astype(np.float32)
+    high = max(float(np.percentile(above, 99.5)), float(above.min()))
+    out = np.clip((data - np.float32(low)) * np.float32(1 / max(high - low, 1e-30)), 0, 1.5).astype(np.float32)
+    if image.mask is not None:
+        out = np.where(image.mask, out, np.float32(0))
+    return Scaled(np.ascontiguousarray(out), image.grid, image.mask)
+
+
+def otsu(data: NDArray) -> float:
+    """The threshold that splits values of 0 to 1 into the two most distinct classes (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
+    counts, edges = np.histogram(np.clip(data, 0, 1), 64, (0, 1))
+    weight = np.cumsum(counts) / counts.sum()
+    mean = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2) / counts.sum()
+    between = (mean[-1] * weight - mean) ** 2 / np.maximum(weight * (1 - weight), 1e-12)
+    return float(edges[int(np.argmax(between[:-1])) + 1])
+
+
+def foreground(level: Scaled) -> NDArray[np.bool_]:
+    """Voxels that belong to the body: brighter than half of Otsu's threshold, and counted."""
+    inside = level.data > 0.5 * otsu(level.data if level.mask is None else level.data[level.mask])
+    return inside if level.mask is None else inside & level.mask
