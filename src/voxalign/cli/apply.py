@@ -19,6 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("-t", "--transform", type=Path, action="append", required=True, metavar="FILE", help="repeatable")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FILE", help="result")
     parser.add_argument("--interpolation", metavar="NAME", help="linear, nearest, cubic, label; by default by the content")
+    options.part(parser)
     options.overwrite(parser)
     options.common(parser)
     parser.set_defaults(run=run)
@@ -27,8 +28,9 @@ def add(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Apply, and print where the result is."""
     from ..run.apply import Application, apply_files
+    from ..run.choose import Choose
 
     out = apply_files(Application(arguments.input, tuple(arguments.transform), arguments.out, arguments.reference,
-                                  arguments.interpolation, arguments.overwrite))
+                                  arguments.interpolation, Choose(arguments.frame, arguments.channel), arguments.overwrite))
     say_json({"out": str(out)}) if arguments.json else print(out)
     return 0

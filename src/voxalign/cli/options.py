@@ -18,6 +18,12 @@ def overwrite(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
 
 
+def part(parser: argparse.ArgumentParser) -> None:
+    """``--frame`` and ``--channel``."""
+    parser.add_argument("--frame", type=int, metavar="N", help="of files with several volumes, from 0")
+    parser.add_argument("--channel", metavar="C", help="of files with several values a voxel: number from 0, grey, magnitude")
+
+
 def choices(parser: argparse.ArgumentParser) -> None:
     """How to register; the destinations are the keys of the configuration file."""
     group = parser.add_argument_group("method (preset < --config file < --set < these)")

@@ -35,18 +35,20 @@ def say_table(rows: Mapping[str, Any], indent: int = 0) -> None:
         if isinstance(value, Mapping) and value:
             print(f"{'':{indent}}{name}")
             say_table(value, indent + 2)
-        elif isinstance(value, (list, tuple)) and value and all(isinstance(v, (str, Mapping)) for v in value):
+        elif isinstance(value, (list, tuple)) and value and all(isinstance(v, (str, list, Mapping)) for v in value):
             for item in value:
-                print(f"{'':{indent}}{name:{width}}  {item}")
+                print(f"{'':{indent}}{name:{width}}  {_worded(item)}")
         else:
             print(f"{'':{indent}}{name:{width}}  {_worded(value)}")
 
 
 def _worded(value: Any) -> str:
-    if value is None:
+    if value is None or value == []:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_worded(item)}" for name, item in value.items())
     return ", ".join(map(_worded, value)) if isinstance(value, (list, tuple)) else str(value)
 
 

@@ -27,6 +27,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="folder for the results")
     for name, text in _FILES.items():
         parser.add_argument(f"--{name}", type=Path, metavar="FILE", help=text)
+    options.part(parser)
     options.choices(parser)
     parser.add_argument("--no-report", action="store_true", help="make no pictures")
     parser.add_argument("--dry-run", action="store_true", help="read and check everything, say what would be done, write nothing")
@@ -40,12 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..run.resources import limit_threads
 
     limit_threads(arguments.threads or 0)
+    from ..run.choose import Choose
     from ..run.config import configure
     from ..run.files import Inputs, Job, plan, register_files
 
     files = {name: getattr(arguments, name) for name in (key.replace("-", "_") for key in _FILES)}
     job = Job(Inputs(arguments.fixed, arguments.moving, **files), arguments.out,
-              configure(options.chosen(arguments), arguments.set, arguments.config), not arguments.no_report, arguments.overwrite)
+              configure(options.chosen(arguments), arguments.set, arguments.config), Choose(arguments.frame, arguments.channel),
+              not arguments.no_report, arguments.overwrite)
     if arguments.dry_run:
         planned = plan(job)
         say_json(planned) if arguments.json else say_table(planned)

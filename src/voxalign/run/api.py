@@ -105,7 +105,7 @@ def register(fixed: Any, moving: Any, *, initial: str | Path | Transform | None 
     with collected() as messages:
         images, masks = (io.as_image(fixed), io.as_image(moving)), (_mask(fixed_mask), _mask(moving_mask))
         pair = prepare(images, masks, configuration)
-        start = initial if isinstance(initial, Transform) else start_of(configuration)
+        start = initial if isinstance(initial, Transform) else start_of(configuration, pair.fixed.dim)
     for message in messages:
         warnings.warn(message, InputWarning, stacklevel=2)
     return replace(align(pair, configuration, start, on_step), warnings=tuple(messages))
@@ -151,9 +151,9 @@ def align(pair: Pair, configuration: Configuration, initial: Transform | None = 
     return Result(registration, pair.fixed, pair.moving, configuration, seconds=clock.seconds)
 
 
-def start_of(configuration: Configuration) -> Transform | None:
+def start_of(configuration: Configuration, dim: int) -> Transform | None:
     """The transform to start from, if a file was named."""
-    return io.load_transform(configuration.initial_file) if configuration.initial_file else None
+    return io.load_transform(configuration.initial_file, dim) if configuration.initial_file else None
 
 
 @contextmanager

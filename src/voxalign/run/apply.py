@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import io
 from ..core import Image, InputError, Points, Transform, UsageError, compose, resample
 from .checks import looks_like_labels, warn
+from .choose import Choose
 from .output import check_file
 
 POINT_SUFFIXES = (".csv", ".tsv", ".txt", ".fcsv", ".json")
@@ -30,6 +31,7 @@ class Application:
     out: Path
     reference: Path | None = None
     interpolation: str | None = None
+    choose: Choose = field(default_factory=Choose)
     overwrite: bool = False
 
 
@@ -49,7 +51,7 @@ def apply_files(job: Application) -> Path:
         return job.out
     if job.reference is None:
         raise UsageError("an image needs -r, the image on whose grid the result is wanted")
-    image = labelled(io.load(job.moving), job.interpolation, job.moving)
+    image = labelled(job.choose.load(job.moving), job.interpolation, job.moving)
     interpolation = None if image.is_label and job.interpolation == "label" else job.interpolation
     io.save(resample(image, io.load(job.reference).grid, transform, interpolation), job.out)
     return job.out

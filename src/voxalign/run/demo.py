@@ -31,7 +31,7 @@ def demonstrate(out: Path, seed: int = 0, report: bool = True, overwrite: bool =
     if out.exists() and not overwrite and (not out.is_dir() or (any(out.iterdir()) and not (out / "truth.h5").exists())):
         raise InputError(f"output {out}: exists and is no earlier demo; give another -o, or --overwrite")
     pair = phantom.head_pair(seed)
-    job = Job(write_pair(pair, out), out / "result", configure({"seed": seed}), report, overwrite=True)
+    job = Job(write_pair(pair, out), out / "result", configure({"seed": seed}), report=report, overwrite=True)
     outcome = register_files(job, on_step)
     return summary(pair, outcome)
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..judge import evaluate, matched
 from ..register.result import OnStep
 from .api import Clock, Pair, Result, align, collected, prepare, start_of
 from .checks import warn
+from .choose import Choose
 from .config import Configuration
 from .interrupt import stopping
 from .output import RECORD, check_folder, claimed
@@ -66,6 +66,7 @@ class Job:
     Parameters
     ----------
     out : folder for the results.
+    choose : which ``frame`` and ``channel`` of images that hold several.
     report : whether pictures are made.
     overwrite : whether results that are there may be replaced.
     """
@@ -73,6 +74,7 @@ class Job:
     inputs: Inputs
     out: Path
     configuration: Configuration = field(default_factory=Configuration)
+    choose: Choose = field(default_factory=Choose)
     report: bool = True
     overwrite: bool = False
 
@@ -155,7 +157,7 @@ def load(job: Job) -> Loaded:
     given = job.inputs.given()
     with ThreadPoolExecutor() as pool:
         hashes = {name: pool.submit(io.sha256, path) for name, path in _sources(job).items()}
-        read = {name: pool.submit(_READERS.get(name.partition("_")[2], io.load), path) for name, path in given.items()}
+        read = {name: pool.submit(_READERS.get(name.partition("_")[2], job.choose.load), path) for name, path in given.items()}
         values = {name: future.result() for name, future in read.items()}
         sources = {name: Source(path, hashes[name].result()) for name, path in _sources(job).items()}
     pair = prepare((values["fixed"], values["moving"]), (values.get("fixed_mask"), values.get("moving_mask")), job.configuration,
@@ -166,7 +168,7 @@ def load(job: Job) -> Loaded:
         warn(f"fixed and moving are the same file, {given['fixed'].name}")
     check_memory(pair.fixed.grid, pair.moving.grid, job.configuration.settings)
     check_device(job.configuration.device)
-    return Loaded(pair, labels, points and matched(*points), start_of(job.configuration), sources)
+    return Loaded(pair, labels, points and matched(*points), start_of(job.configuration, pair.fixed.dim), sources)
 
 
 def _scored(result: Result, loaded: Loaded, clock: Clock) -> dict[str, Any]:
@@ -232,4 +234,5 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-_READERS = {"labels": partial(io.load, is_label=True), "points": io.load_points}
+_READERS = {"mask": lambda path: io.load(path), "labels": lambda path: io.load(path, is_label=True),
+            "points": lambda path: io.load_points(path)}
