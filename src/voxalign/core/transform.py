@@ -85,12 +85,15 @@ class Identity(Transform):
 
     @property
     def dim(self) -> int:
+        """2 or 3."""
         return self.dimension
 
     def parts(self) -> tuple[NDArray[np.float64] | Field, ...]:
+        """None at all."""
         return ()
 
     def inverse(self) -> Identity:
+        """Itself."""
         return self
 
 
@@ -116,16 +119,20 @@ class Compose(Transform):
 
     @property
     def dim(self) -> int:
+        """2 or 3."""
         return self.transforms[0].dim
 
     def parts(self) -> tuple[NDArray[np.float64] | Field, ...] | None:
+        """Those of all, in order; None if one has none."""
         chains = [transform.parts() for transform in self.transforms]
         return None if any(chain is None for chain in chains) else tuple(part for chain in chains for part in chain)
 
     def inverse(self) -> Compose:
+        """The inverses in the opposite order."""
         return Compose(tuple(t.inverse() for t in reversed(self.transforms)))
 
     def __call__(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Each in turn, (..., D) mm -> (..., D) mm."""
         points = np.asarray(points, np.float64)
         for transform in self.transforms:  # each may know a more exact way than its parts
             points = transform(points)

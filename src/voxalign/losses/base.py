@@ -47,7 +47,7 @@ class Bound(ABC):
 
     @abstractmethod
     def terms(self, moved: NDArray[np.float32]) -> Terms:
-        """Value, residual and curvature at ``moved`` (*shape), about 0 to 1."""
+        """Value, residual and curvature at ``moved`` (*shape), about 0 to 1; the arrays are good until the next call."""
 
 
 def masked(array: NDArray, mask: NDArray | None) -> NDArray[np.float32]:

@@ -56,7 +56,7 @@ class LNCC(Loss):
         radius = (self.radius,) * fixed.ndim if isinstance(self.radius, int) else self.radius
         radius = tuple(min(r, n - 1) for r, n in zip(radius, fixed.shape, strict=True))
         fixed = masked(fixed, mask)
-        return _BoundLNCC(fixed, mask, radius, kernels.window_statistics(fixed, mask, radius))
+        return _BoundLNCC(fixed, mask, radius, kernels.window_statistics(fixed, mask, radius), np.empty((5, *fixed.shape), np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +65,7 @@ class _BoundLNCC(Bound):
     mask: NDArray[np.bool_] | None
     radius: tuple[int, ...]
     windows: kernels.WindowStatistics
+    work: NDArray[np.float32]  # allocated once: new memory costs as much as the sums
 
     def terms(self, moved: NDArray) -> Terms:
-        return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.radius))
+        return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.radius, self.work))

@@ -78,7 +78,8 @@ def levels(grid: Grid, count: int) -> list[float]:
     return [finest * 2**k for k in reversed(range(min(count, most)))]
 
 
-def optimise(fixed: Scaled, moving: Scaled, losses: Sequence[Loss], iterations: Sequence[int], regularity: Regularity) -> Iterator[Progress]:
+def optimise(fixed: Scaled, moving: Scaled, losses: Sequence[Loss], iterations: Sequence[int],
+             regularity: Regularity) -> Iterator[Progress]:
     """Deform ``moving`` onto ``fixed``; both on one grid, linearly aligned. One loss and one number of steps a level, coarse to fine."""
     spacings = levels(fixed.grid, len(losses))
     losses, iterations = list(losses)[-len(spacings):], list(iterations)[-len(spacings):]
@@ -87,7 +88,8 @@ def optimise(fixed: Scaled, moving: Scaled, losses: Sequence[Loss], iterations: 
         level = fixed.at(spacing)
         u = np.zeros((level.grid.dim, *level.grid.shape), np.float32) if u is None else refine(u, grid, level.grid)
         grid = level.grid
-        for iteration, (value, u) in enumerate(_descend(level, moving.at(spacing), loss, u, steps, regularity)):
+        for iteration, (value, new) in enumerate(_descend(level, moving.at(spacing), loss, u, steps, regularity)):
+            u = new
             yield Progress(number, iteration, value, u, grid)
 
 
@@ -95,19 +97,21 @@ def _descend(fixed: Scaled, moving: Scaled, loss: Loss, u: NDArray, steps: int, 
     """Steps at one level, until ``steps`` or until the loss no longer falls."""
     weights = (fixed.grid.spacing.min() / fixed.grid.spacing) ** 2
     fluid, elastic = (s * np.sqrt(weights) for s in (regularity.fluid, regularity.elastic))
-    still = _ramp(fixed.grid.shape)
     mask = _both(fixed, moving, u)
     bound = loss.bind(fixed.data, mask)
     values: list[float] = []
+    moved, equation, room = (np.empty((n, *fixed.grid.shape), np.float32) for n in (1, len(u) + 1, len(u) + 1))
+    moved, spare = moved[0], np.empty_like(u)
     for _ in range(steps):
-        moved = kernels.warp(moving.data, u)
+        kernels.warp(moving.data, u, moved)
         terms = bound.terms(moved)
         values.append(terms.value)
-        equation = kernels.smooth(kernels.force(moved, terms.residual, terms.curvature, weights, regularity.demons), fluid)
-        update = kernels.step(equation, weights, regularity.step, regularity.damping, regularity.longest)
-        u = kernels.smooth(kernels.compose_fields(update, u), elastic)
-        for axis, ramp in enumerate(still):
-            u *= ramp.reshape((-1,) + (1,) * (len(still) - 1 - axis))
+        equation = kernels.force(moved, terms.residual, terms.curvature, weights, regularity.demons, equation)
+        room = kernels.smooth(equation, fluid, room)
+        update = kernels.step(room, weights, regularity.step, regularity.damping, regularity.longest, equation[: len(u)])
+        spare = kernels.compose_near(update, u, spare)
+        u = kernels.smooth(spare, elastic, u)
+        _hold_faces(u)
         yield terms.value, u
         if len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < 3e-3 * _WINDOW * abs(1 - values[-1]):
             return
@@ -121,13 +125,14 @@ def _both(fixed: Scaled, moving: Scaled, u: NDArray) -> NDArray[np.bool_] | None
     return mask if fixed.mask is None else mask & fixed.mask
 
 
-def _ramp(shape: tuple[int, ...]) -> list[NDArray[np.float32]]:
-    """Factors along each axis that take a map to the identity at the faces."""
-    ramps = []
-    for n in shape:
-        distance = np.minimum(np.arange(n), np.arange(n)[::-1])
-        ramps.append(np.minimum(distance / min(_RAMP, max(n // 8, 1)), 1).astype(np.float32) if n > 1 else np.ones(1, np.float32))
-    return ramps
+def _hold_faces(u: NDArray[np.float32]) -> None:
+    """Take the map to the identity at the faces of its grid, in place, so that nothing jumps where it ends."""
+    for axis, n in enumerate(u.shape[1:], 1):
+        width = min(_RAMP, n // 8)
+        for i in range(width):
+            face = np.moveaxis(u, axis, 0)
+            face[i] *= np.float32(i / width)
+            face[n - 1 - i] *= np.float32(i / width)
 
 
 def refine(u: NDArray, grid: Grid, onto: Grid) -> NDArray[np.float32]:

@@ -91,11 +91,9 @@ class _Run:
         starts = initialise.best(comparison, initialise.candidates(fixed, moving), _STARTS)
         found = []
         for number, start in enumerate(starts):
-            level = linear.Level(fixed, moving, MI())
-            for _iteration, (start, value) in enumerate(linear.optimise(level, start, 10)):
-                pass
+            *_, (improved, value) = linear.optimise(linear.Level(fixed, moving, MI()), start, 10)
             self._step("search", 0, number, value, 0.05 * (number + 1) / len(starts), fixed.grid)
-            found.append(start)
+            found.append(improved)
         return found[int(np.argmax(comparison.score(found)))]
 
     def _linear(self, start: Linear) -> Linear:
@@ -103,13 +101,16 @@ class _Run:
         self.loss_name = self._choose_loss(start)
         model = linear.MODELS["affine" if self.settings.transform == "deformable" else self.settings.transform]
         levels = self._levels()
-        stages = [(Rigid, 0), *((model, k) for k in range(len(levels)))] if isinstance(start, Rigid) else [(model, k) for k in range(len(levels))]
+        stages = [(model, k) for k in range(len(levels))]
+        if isinstance(start, Rigid) and model is not Rigid:
+            stages.insert(0, (Rigid, 0))
         share = _LINEAR_SHARE if self.settings.transform == "deformable" else 1.0
         for done, (family, number) in enumerate(stages):
             fixed, moving = levels[number]
-            start = start if isinstance(start, family) else linear.promote(start, family)
             level = linear.Level(fixed, moving, self._loss(fixed.grid, _LINEAR_RADIUS))
-            for iteration, (start, value) in enumerate(linear.optimise(level, start, _LINEAR_STEPS)):
+            begin = start if isinstance(start, family) else linear.promote(start, family)
+            for iteration, (improved, value) in enumerate(linear.optimise(level, begin, _LINEAR_STEPS)):
+                start = improved
                 self._step(family.__name__.lower(), number, iteration, value, share * (0.05 + 0.95 * (done + 1) / len(stages)), fixed.grid)
         return start
 

@@ -16,6 +16,7 @@ except ImportError:
                   RuntimeWarning, stacklevel=2)
 
 compose_fields = _chosen.compose_fields
+compose_near = _chosen.compose_near
 exponentiate = _chosen.exponentiate
 force = _chosen.force
 histograms = _chosen.histograms
@@ -33,6 +34,6 @@ step = _chosen.step
 warp = _chosen.warp
 window_statistics = _chosen.window_statistics
 
-__all__ = ["WindowStatistics", "compose_fields", "exponentiate", "force", "gaussian_weights", "get_threads", "histograms", "invert",
+__all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads", "histograms", "invert",
            "jacobian_determinant", "joint_histogram", "lncc", "lookup", "normal_equations", "pull", "sample", "separable", "set_threads",
            "smooth", "step", "warp", "window_statistics"]

@@ -19,6 +19,7 @@ from .threads import split
 I64, I32, F32, F64, PTR = ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_double, ctypes.c_void_p
 _MODES = {"linear": 0, "nearest": 1, "label": 2}
 _BLOCK = 4  # planes a block of the LNCC sweeps holds
+_MOST_TAPS, _MOST_RADIUS = 129, 16  # what the compiled filters and windows have room for
 
 
 class _Three(ctypes.Structure):
@@ -165,6 +166,8 @@ def separable(data: NDArray, weights, edge: bool = True, out: NDArray | None = N
     data = _f32(data)
     out = np.empty_like(data) if out is None else out
     taps = [_f32(w) for w in _three(weights, np.ones(1))]
+    if max(map(len, taps)) > _MOST_TAPS:
+        return reference.separable(data, weights, edge)
     pairs = [v for w in taps for v in (w, len(w) // 2)]
     shape = _shape(data.shape[1:])
     _run("vx_filter", data, len(data), shape, *pairs, int(edge), out, over=shape.n0)
@@ -181,11 +184,13 @@ def window_statistics(fixed: NDArray, mask: NDArray | None, radius) -> WindowSta
     return reference.window_statistics(fixed, mask, radius, separable)
 
 
-def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius, out: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
-    """See `reference.lncc`."""
+def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius, work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+    """See `reference.lncc`; ``work`` (5, *shape) spares the allocation, and holds the answer until the next call."""
+    if max(radius) > _MOST_RADIUS:
+        return reference.lncc(fixed, moved, windows, radius)
     shape, r = _shape(fixed.shape), _Three(*_three(radius, 0))
-    terms, values = np.empty((3, *fixed.shape), np.float32), np.zeros(shape.n0)
-    out = np.empty((2, *fixed.shape), np.float32) if out is None else out
+    work = np.empty((5, *fixed.shape), np.float32) if work is None else work
+    terms, out, values = work[:3], work[3:], np.zeros(shape.n0)
     blocks = -(-shape.n0 // _BLOCK)
     _run("vx_lncc_fit", fixed, moved, windows.icount, windows.mean, windows.ivar, shape, r, windows.floor, terms, values, over=blocks)
     _run("vx_lncc_residual", fixed, moved, terms, shape, r, out[0], out[1], over=blocks)
@@ -197,7 +202,7 @@ def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius, out:
 def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights, kappa: float, out: NDArray | None = None) -> NDArray:
     """See `reference.force`."""
     shape = _shape(moved.shape)
-    out = np.empty((4, *moved.shape), np.float32) if out is None else out
+    out = np.empty((4, *moved.shape), np.float32) if out is None or len(out) != 4 else out
     _run("vx_force", _f32(moved), _f32(residual), _f32(curvature), shape, _f32(_three(weights, 0.0)), kappa, out, over=shape.n0)
     return out if moved.ndim == 3 else out[1:]
 
@@ -207,7 +212,7 @@ def step(force: NDArray, weights, length: float, damping: float, longest: float,
     dim = len(force) - 1
     if dim == 2:
         force = np.concatenate([np.zeros_like(force[:1]), force])
-    out = np.empty((3, *force.shape[1:]), np.float32) if out is None else out
+    out = np.empty((3, *force.shape[1:]), np.float32) if out is None or len(out) != 3 else out
     size = int(np.prod(force.shape[1:]))
     _run("vx_step", _f32(force), size, _f32(_three(weights, 0.0)), length, damping, longest, out, over=size, grain=8192)
     return _unfield(out, dim)
@@ -215,10 +220,18 @@ def step(force: NDArray, weights, length: float, damping: float, longest: float,
 
 def compose_fields(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray:
     """See `reference.compose_fields`."""
+    return _compose("vx_compose", first, second, out)
+
+
+def compose_near(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray:
+    """See `reference.compose_near`."""
+    return _compose("vx_compose_near", first, second, out)
+
+
+def _compose(name: str, first: NDArray, second: NDArray, out: NDArray | None) -> NDArray:
     a, b = _field(first), _field(second)
-    out = np.empty_like(a) if out is None else out
-    near = float(np.abs(a).max(initial=0)) < 1.0
-    _run("vx_compose_near" if near else "vx_compose", a, b, _shape(first.shape[1:]), out, over=_rows(first.shape[1:]), grain=16)
+    out = np.empty_like(a) if out is None or len(out) != 3 else out
+    _run(name, a, b, _shape(first.shape[1:]), out, over=_rows(first.shape[1:]), grain=16)
     return _unfield(out, len(first))
 
 
@@ -226,7 +239,7 @@ def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray:
     """See `reference.exponentiate`."""
     u = _f32(velocity) / np.float32(2**squarings)
     for _ in range(squarings):
-        u = compose_fields(u, u)
+        u = compose_near(u, u) if np.abs(u).max(initial=0) < 1 else compose_fields(u, u)
     return u
 
 

@@ -1,7 +1,8 @@
 """The kernels in plain NumPy and SciPy: short, slow, obviously right; the fast versions are held equal to these.
 
 Conventions of this folder: volumes are (n0, n1, n2), batches (C, n0, n1, n2); 2-D data come without the first axis.
-Positions and displacements are in voxels of the array they index. Nothing here knows of millimetres.
+Positions and displacements are in voxels of the array they index. Nothing here knows of millimetres. ``out`` and ``work`` are memory
+that the compiled versions may use for their answer, which is always returned; here they are left alone.
 """
 from __future__ import annotations
 
@@ -77,9 +78,14 @@ def _read(fields: NDArray, positions: NDArray) -> NDArray[np.float64]:
     return np.stack([ndimage.map_coordinates(f.astype(np.float64), positions, order=1, mode="nearest") for f in fields])
 
 
-def compose_fields(first: NDArray, second: NDArray) -> NDArray[np.float32]:
+def compose_fields(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray[np.float32]:
     """``out(x) = first(x) + second(x + first(x))`` of displacements (D, *shape); edge values continue outside."""
     return (first + _read(second, _lattice(first.shape[1:]) + first)).astype(np.float32)
+
+
+def compose_near(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray[np.float32]:
+    """`compose_fields` for a ``first`` of less than one voxel in every component, which the fast version needs no gathers for."""
+    return compose_fields(first, second)
 
 
 def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray[np.float32]:
@@ -145,7 +151,7 @@ def _solve(matrices: NDArray, values: NDArray) -> NDArray[np.float64]:
     return np.linalg.solve(matrices, values.T[..., None])[..., 0].T
 
 
-def warp(image: NDArray, u: NDArray) -> NDArray[np.float32]:
+def warp(image: NDArray, u: NDArray, out: NDArray | None = None) -> NDArray[np.float32]:
     """``image(x + u(x))`` for every x, (*shape) and (D, *out) -> (*out); edge values continue outside."""
     return _read(image[None], _lattice(u.shape[1:]) + u)[0].astype(np.float32)
 
@@ -158,7 +164,7 @@ def gaussian_weights(sigma: float, truncate: float = 2.5) -> NDArray[np.float32]
     return (taps / taps.sum()).astype(np.float32)
 
 
-def separable(data: NDArray, weights: Sequence[NDArray], edge: bool = True) -> NDArray[np.float32]:
+def separable(data: NDArray, weights: Sequence[NDArray], edge: bool = True, out: NDArray | None = None) -> NDArray[np.float32]:
     """Correlate (C, *shape) with one odd filter along each axis; outside lies the edge value, or 0."""
     out = np.asarray(data, np.float64)
     for axis, taps in enumerate(weights):
@@ -166,7 +172,7 @@ def separable(data: NDArray, weights: Sequence[NDArray], edge: bool = True) -> N
     return out.astype(np.float32)
 
 
-def smooth(data: NDArray, sigma: Sequence[float]) -> NDArray[np.float32]:
+def smooth(data: NDArray, sigma: Sequence[float], out: NDArray | None = None) -> NDArray[np.float32]:
     """Gaussian smoothing of (C, *shape), sigma in voxels for each axis."""
     return separable(data, [gaussian_weights(s) for s in sigma])
 
@@ -199,7 +205,8 @@ def window_statistics(fixed: NDArray, mask: NDArray | None, radius: Sequence[int
     return WindowStatistics(icount, mean, ivar, mask, max(int(fixed.size if mask is None else mask.sum()), 1), floor)
 
 
-def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius: Sequence[int]) -> tuple[float, NDArray, NDArray]:
+def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius: Sequence[int],
+         work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
     """1 - mean squared local correlation; both images (*shape), 0 where masked.
 
     Squared local correlation: Avants et al. 2008 (doi:10.1016/j.media.2007.06.004); residual: twice the window sums of its derivative;
@@ -228,7 +235,7 @@ def joint_histogram(fixed: NDArray, moved: NDArray, bins: int) -> NDArray[np.flo
     return out
 
 
-def lookup(fixed: NDArray, moved: NDArray, table: NDArray) -> NDArray[np.float32]:
+def lookup(fixed: NDArray, moved: NDArray, table: NDArray, out: NDArray | None = None) -> NDArray[np.float32]:
     """Derivative of ``(table * joint_histogram).sum()`` in each moved value; 0 where masked or at the ends of [0, 1]."""
     bins = len(table)
     cell, _, slopes = _parzen(moved, bins)
@@ -258,7 +265,8 @@ def _gradient(moved: NDArray) -> NDArray[np.float64]:
     return out
 
 
-def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights: Sequence[float], kappa: float) -> NDArray[np.float32]:
+def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights: Sequence[float], kappa: float,
+          out: NDArray | None = None) -> NDArray[np.float32]:
     """Force and stiffness of each voxel, (D + 1, *shape): k G and c sum_i w_i G_i^2 + kappa k^2 / c, with G the central differences.
 
     ``weights``: (reference spacing / spacing)^2 of each axis, which makes it a statement about millimetres. The last term bounds the
@@ -269,7 +277,8 @@ def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights: Sequen
     return np.concatenate([residual * g, stiffness[None]]).astype(np.float32)
 
 
-def step(force: NDArray, weights: Sequence[float], length: float, damping: float, longest: float) -> NDArray[np.float32]:
+def step(force: NDArray, weights: Sequence[float], length: float, damping: float, longest: float,
+         out: NDArray | None = None) -> NDArray[np.float32]:
     """Update ``length * w f / (stiffness + damping)`` in voxels, (D + 1, *shape) -> (D, *shape), shortened to ``longest`` voxels."""
     update = length * np.reshape(weights, (-1,) + (1,) * (force.ndim - 1)) * force[:-1] / (force[-1] + damping)
     size = np.sqrt((update**2).sum(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 _pool: ThreadPoolExecutor | None = None
 _count = 0
@@ -38,5 +39,5 @@ def split(call: Callable[[int, int], object], n: int, grain: int = 1) -> None:
     if _pool is None:
         _pool = ThreadPoolExecutor(threads, "voxalign")
     edges = [n * i // parts for i in range(parts + 1)]
-    for done in [_pool.submit(call, a, b) for a, b in zip(edges, edges[1:], strict=False)]:
+    for done in [_pool.submit(call, a, b) for a, b in pairwise(edges)]:
         done.result()

@@ -15,6 +15,38 @@
 #define INLINE static inline __attribute__((always_inline))
 #endif
 
+/* loops over a row whose arrays do not overlap */
+#if defined(__clang__)
+#define SIMD _Pragma("clang loop vectorize(enable)")
+#elif defined(__GNUC__)
+#define SIMD _Pragma("GCC ivdep")
+#else
+#define SIMD
+#endif
+
+/* ROW(x, n, body): body for every x of a row, eight at a time as type T where the compiler has vectors. The last eight may be done twice,
+   so body must not read what it writes. LOAD and STORE work on T. */
+#if defined(__GNUC__)
+typedef float V8 __attribute__((vector_size(32)));
+typedef float U8 __attribute__((vector_size(32), aligned(4), may_alias));
+#define LOAD(p) (*(const TU *)(p))
+#define STORE(p, v) (*(TU *)(p) = (v))
+#define ROW(x, n, ...)                                                                                      \
+    do {                                                                                                    \
+        if ((n) >= 8) {                                                                                     \
+            typedef V8 T; typedef U8 TU;                                                                    \
+            for (i32 x = 0; x < (n); x = x + 8 < (n) - 8 ? x + 8 : (x < (n) - 8 ? (n) - 8 : (n))) { __VA_ARGS__ } \
+        } else {                                                                                            \
+            typedef float T; typedef float TU;                                                              \
+            for (i32 x = 0; x < (n); x++) { __VA_ARGS__ }                                                   \
+        }                                                                                                   \
+    } while (0)
+#else
+#define LOAD(p) (*(p))
+#define STORE(p, v) (*(p) = (v))
+#define ROW(x, n, ...) do { typedef float T; for (i32 x = 0; x < (n); x++) { __VA_ARGS__ } } while (0)
+#endif
+
 typedef int32_t i32;
 typedef int64_t i64;
 

@@ -17,8 +17,8 @@ API void vx_force(const float *moved, const float *residual, const float *curvat
             const float *restrict ym = J - (y > 0 ? s.n2 : 0), *restrict yp = J + (y < s.n1 - 1 ? s.n2 : 0);
             float *restrict o0 = out + at, *restrict o1 = o0 + size, *restrict o2 = o1 + size, *restrict o3 = o2 + size;
             diff[0] = diff[s.n2 - 1] = 0.f;
-            for (i32 x = 1; x < s.n2 - 1; x++) diff[x] = .5f * (J[x + 1] - J[x - 1]);
-            for (i32 x = 0; x < s.n2; x++) {
+            SIMD for (i32 x = 1; x < s.n2 - 1; x++) diff[x] = .5f * (J[x + 1] - J[x - 1]);
+            SIMD for (i32 x = 0; x < s.n2; x++) {
                 float g0 = .5f * (zp[x] - zm[x]), g1 = .5f * (yp[x] - ym[x]), g2 = diff[x], kx = k[x], cx = c[x];
                 o0[x] = kx * g0; o1[x] = kx * g1; o2[x] = kx * g2;
                 o3[x] = cx * (w0 * g0 * g0 + w1 * g1 * g1 + w2 * g2 * g2) + kappa * kx * kx / maxf(cx, 1e-9f);
@@ -33,7 +33,7 @@ API void vx_step(const float *force, i64 size, const float *w, float step, float
     const float w0 = w[0] * step, w1 = w[1] * step, w2 = w[2] * step;
     const float *f0 = force, *f1 = f0 + size, *f2 = f1 + size, *f3 = f2 + size;
     float *o0 = out, *o1 = o0 + size, *o2 = o1 + size;
-    for (i64 x = a; x < b; x++) {
+    SIMD for (i64 x = a; x < b; x++) {
         float i = 1.f / (f3[x] + lambda), v0 = w0 * f0[x] * i, v1 = w1 * f1[x] * i, v2 = w2 * f2[x] * i;
         float n = sqrtf(v0 * v0 + v1 * v1 + v2 * v2), k = minf(1.f, longest / maxf(n, 1e-12f));
         o0[x] = k * v0; o1[x] = k * v1; o2[x] = k * v2;
@@ -83,7 +83,7 @@ API void vx_compose_near(const float *d, const float *u, Shape s, float *out, i6
             }
             const float *restrict a0 = p[0], *restrict a1 = p[1], *restrict a2 = p[2], *restrict b0 = p[3], *restrict b1 = p[4],
                         *restrict b2 = p[5], *restrict c0 = p[6], *restrict c1 = p[7], *restrict c2 = p[8];
-            for (i32 x = 0; x < s.n2; x++) {
+            SIMD for (i32 x = 0; x < s.n2; x++) {
                 float t0 = d0[x], t1 = d1[x], t2 = d2[x];
                 float zh = maxf(t0, 0.f), zl = maxf(-t0, 0.f), zc = 1.f - zh - zl;
                 float yh = maxf(t1, 0.f), yl = maxf(-t1, 0.f), yc = 1.f - yh - yl;
@@ -107,7 +107,7 @@ API void vx_jacobian(const float *u, Shape s, float *out, i64 a, i64 b)
         const float kz = zm + zp ? 1.f / (float)((zm + zp) / plane) : 0.f, ky = ym + yp ? 1.f / (float)((ym + yp) / s.n2) : 0.f;
         const float *restrict f = u + row * s.n2, *restrict g = f + size, *restrict h = g + size;
         float *restrict o = out + row * s.n2;
-        for (i32 x = 0; x < s.n2; x++) {
+        SIMD for (i32 x = 0; x < s.n2; x++) {
             const i32 l = maxi(x - 1, 0), r = mini(x + 1, s.n2 - 1);
             const float kx = r > l ? 1.f / (float)(r - l) : 0.f;
             float fz = 1 + kz * (f[x + zp] - f[x - zm]), fy = ky * (f[x + yp] - f[x - ym]), fx = kx * (f[r] - f[l]);

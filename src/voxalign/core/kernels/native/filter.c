@@ -3,45 +3,35 @@
 #include "common.h"
 #include "filter.h"
 
+enum { MOST = 129 };                                          /* taps of one axis; checked by the caller */
+
 /* planes [a, b) of each channel; weights w0, w1, w2 of 2r+1 taps; edge values continued (edge 1) or zero outside (edge 0) */
 API void vx_filter(const float *in, i32 channels, Shape s, const float *w0, i32 r0, const float *w1, i32 r1, const float *w2, i32 r2,
                    int edge, float *out, i64 a, i64 b)
 {
     const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
     const i32 rows = 2 * r1 + 1, width = s.n2 + 2 * r2;
-    float *ring = malloc((size_t)rows * s.n2 * sizeof(float)), *line = malloc((size_t)width * sizeof(float));
+    float *ring = malloc(((size_t)rows * s.n2 + (size_t)width + (size_t)s.n2) * sizeof(float)), *line = ring + (size_t)rows * s.n2;
+    float *zero = line + width;
+    const float *from[MOST];
+    memset(zero, 0, (size_t)s.n2 * sizeof(float));
     for (i32 c = 0; c < channels; c++)
-        for (i64 z = a; z < b; z++) {
-            const float *from = in + c * size;
+        for (i64 z = a; z < b; z++)
             for (i32 y = -r1; y < s.n1 + r1; y++) {          /* y: the row that enters the ring; y - r1: the row that is finished */
-                float *restrict t = ring + (i64)((y + rows) % rows) * s.n2;
-                i32 yy = y < 0 ? 0 : (y >= s.n1 ? s.n1 - 1 : y);
-                memset(t, 0, (size_t)s.n2 * sizeof(float));
-                if (edge || yy == y)
-                    for (i32 k = -r0; k <= r0; k++) {
-                        i64 zz = z + k;
-                        if (zz < 0 || zz >= s.n0) {
-                            if (!edge) continue;
-                            zz = zz < 0 ? 0 : s.n0 - 1;
-                        }
-                        const float *restrict f = from + zz * plane + (i64)yy * s.n2;
-                        const float w = w0[k + r0];
-                        for (i32 x = 0; x < s.n2; x++) t[x] += w * f[x];
-                    }
-                if (y < r1) continue;
-                float *restrict m = line + r2;
-                memset(m, 0, (size_t)s.n2 * sizeof(float));
-                for (i32 k = 0; k < rows; k++) {
-                    const float *restrict f = ring + (i64)((y - 2 * r1 + k + rows) % rows) * s.n2;
-                    const float w = w1[k];
-                    for (i32 x = 0; x < s.n2; x++) m[x] += w * f[x];
+                const i32 yy = mini(maxi(y, 0), s.n1 - 1);
+                for (i32 k = -r0; k <= r0; k++) {
+                    const i64 zz = z + k < 0 ? 0 : (z + k >= s.n0 ? s.n0 - 1 : z + k);
+                    from[k + r0] = edge || (zz == z + k && yy == y) ? in + c * size + zz * plane + (i64)yy * s.n2 : zero;
                 }
+                combine(from, w0, 2 * r0 + 1, s.n2, ring + (i64)((y + rows) % rows) * s.n2);
+                if (y < r1) continue;
+                for (i32 k = 0; k < rows; k++) from[k] = ring + (i64)((y - 2 * r1 + k + rows) % rows) * s.n2;
+                combine(from, w1, rows, s.n2, line + r2);
                 for (i32 k = 0; k < r2; k++) {
-                    line[k] = edge ? m[0] : 0.f;
-                    line[r2 + s.n2 + k] = edge ? m[s.n2 - 1] : 0.f;
+                    line[k] = edge ? line[r2] : 0.f;
+                    line[r2 + s.n2 + k] = edge ? line[r2 + s.n2 - 1] : 0.f;
                 }
                 taps(line, w2, r2, s.n2, out + c * size + z * plane + (i64)(y - r1) * s.n2);
             }
-        }
-    free(ring); free(line);
+    free(ring);
 }

@@ -2,7 +2,9 @@
    residual and curvature). A block of planes is swept row by row, so that the rows a window needs stay in the first cache. */
 #include "filter.h"
 
-enum { BLOCK = 4 };
+enum { BLOCK = 4, MOST_ROWS = 33 };                        /* planes a block holds; rows of a window, checked by the caller */
+
+static const float ONES[MOST_ROWS] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
 typedef struct { i32 r0, r1, r2; } Radius;
 
@@ -29,23 +31,62 @@ INLINE float *ring_row(Work w, Shape s, i32 block, i32 c, i32 y)
 /* window sums of three channels for row y of one plane of the block, from the ring */
 static void window(Work w, Shape s, Radius r, i32 block, i32 y)
 {
+    const float *row[MOST_ROWS];
+    const i32 lo = maxi(y - r.r1, 0), hi = mini(y + r.r1, s.n1 - 1);
     for (i32 c = 0; c < 3; c++) {
-        float *restrict m = w.line + r.r2;
-        i32 lo = maxi(y - r.r1, 0), hi = mini(y + r.r1, s.n1 - 1);
-        const float *restrict f = ring_row(w, s, block, c, lo);
-        for (i32 x = 0; x < s.n2; x++) m[x] = f[x];
-        for (i32 k = lo + 1; k <= hi; k++) {
-            const float *restrict g = ring_row(w, s, block, c, k);
-            for (i32 x = 0; x < s.n2; x++) m[x] += g[x];
-        }
-        sums(w.line, r.r2, s.n2, w.sum[c]);
+        for (i32 k = lo; k <= hi; k++) row[k - lo] = ring_row(w, s, block, c, k);
+        combine(row, ONES, hi - lo + 1, s.n2, w.line + r.r2);
+        taps(w.line, ONES, r.r2, s.n2, w.sum[c]);
     }
 }
 
+/* sums over planes lo .. hi of row `at` (offset in a plane) of J, J J, J F */
+static void add_products(const float *F, const float *J, i64 plane, i64 at, i64 lo, i64 hi, i32 n, float *t0, float *t1, float *t2)
+{
+    F += at; J += at;
+    ROW(x, n, T a = 0 * LOAD(J + x); T b = a; T c = a;
+        for (i64 z = lo; z <= hi; z++) { T j = LOAD(J + z * plane + x); a += j; b += j * j; c += j * LOAD(F + z * plane + x); }
+        STORE(t0 + x, a); STORE(t1 + x, b); STORE(t2 + x, c););
+}
+
+/* the same of three volumes */
+static void add_planes(const float *p, i64 size, i64 plane, i64 at, i64 lo, i64 hi, i32 n, float *t0, float *t1, float *t2)
+{
+    p += at;
+    ROW(x, n, T a = 0 * LOAD(p + x); T b = a; T c = a;
+        for (i64 z = lo; z <= hi; z++) {
+            const float *q = p + z * plane + x;
+            a += LOAD(q); b += LOAD(q + size); c += LOAD(q + 2 * size);
+        }
+        STORE(t0 + x, a); STORE(t1 + x, b); STORE(t2 + x, c););
+}
+
+/* correlation of each window of a row, and its terms; returns the sum of squared correlations */
+static float fit_row(const float *restrict a0, const float *restrict a1, const float *restrict a2, const float *restrict n, const float *restrict fm,
+                     const float *restrict fv, float least, i32 count, float *restrict p0, float *restrict p1, float *restrict p2)
+{
+    float sum = 0.f;
+    SIMD for (i32 x = 0; x < count; x++) {
+        float jm = a0[x] * n[x], C = a1[x] - jm * a0[x], A = a2[x] - fm[x] * a0[x];
+        float ic = 1.f / maxf(C, least);
+        ic = C > least ? ic : 0.f;
+        float al = A * fv[x] * ic, cc = A * al, be = cc * ic;
+        sum += cc;
+        p0[x] = al; p1[x] = be; p2[x] = be * jm - al * fm[x];
+    }
+    return sum;
+}
+
+static void residual_row(const float *restrict F, const float *restrict J, const float *restrict a0, const float *restrict a1,
+                         const float *restrict a2, i32 count, float *restrict k, float *restrict c)
+{
+    SIMD for (i32 x = 0; x < count; x++) { k[x] = F[x] * a0[x] - J[x] * a1[x] + a2[x]; c[x] = a1[x]; }
+}
+
 /* planes [4a, 4b): fixed, moved (both zero where masked), 1/count, mean and 1/(sum of squares about the mean) of the fixed windows ->
-   alpha, beta, gamma (terms, 3 volumes) and, for each plane, the sum of squared correlations. floor: least sum of squares. */
+   alpha, beta, gamma (terms, 3 volumes) and, for each plane, the sum of squared correlations. least: smallest sum of squares. */
 API void vx_lncc_fit(const float *fixed, const float *moved, const float *icount, const float *mean, const float *ivar, Shape s, Radius r,
-                     float floor_, float *terms, double *value, i64 a, i64 b)
+                     float least, float *terms, double *value, i64 a, i64 b)
 {
     const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
     Work w = work_new(s, r);
@@ -54,31 +95,16 @@ API void vx_lncc_fit(const float *fixed, const float *moved, const float *icount
         double total[BLOCK] = {0};
         for (i32 y = 0; y < s.n1 + r.r1; y++) {
             for (i32 k = 0; k < depth && y < s.n1; k++) {
-                float *restrict t0 = ring_row(w, s, k, 0, y), *restrict t1 = ring_row(w, s, k, 1, y), *restrict t2 = ring_row(w, s, k, 2, y);
-                i64 lo = z0 + k - r.r0 > 0 ? z0 + k - r.r0 : 0, hi = z0 + k + r.r0 < s.n0 - 1 ? z0 + k + r.r0 : s.n0 - 1;
-                for (i32 x = 0; x < s.n2; x++) t0[x] = t1[x] = t2[x] = 0.f;
-                for (i64 z = lo; z <= hi; z++) {
-                    const float *restrict F = fixed + z * plane + (i64)y * s.n2, *restrict J = moved + z * plane + (i64)y * s.n2;
-                    for (i32 x = 0; x < s.n2; x++) { float j = J[x]; t0[x] += j; t1[x] += j * j; t2[x] += j * F[x]; }
-                }
+                i64 z = z0 + k, lo = z > r.r0 ? z - r.r0 : 0, hi = z + r.r0 < s.n0 ? z + r.r0 : s.n0 - 1;
+                add_products(fixed, moved, plane, (i64)y * s.n2, lo, hi, s.n2, ring_row(w, s, k, 0, y), ring_row(w, s, k, 1, y), ring_row(w, s, k, 2, y));
             }
             i32 yo = y - r.r1;
             if (yo < 0) continue;
             for (i32 k = 0; k < depth; k++) {
                 i64 at = (z0 + k) * plane + (i64)yo * s.n2;
                 window(w, s, r, k, yo);
-                const float *restrict a0 = w.sum[0], *restrict a1 = w.sum[1], *restrict a2 = w.sum[2];
-                const float *restrict n = icount + at, *restrict fm = mean + at, *restrict fv = ivar + at;
-                float *restrict p0 = terms + at, *restrict p1 = p0 + size, *restrict p2 = p1 + size;
-                float sum = 0.f;
-                for (i32 x = 0; x < s.n2; x++) {
-                    float jm = a0[x] * n[x], C = a1[x] - jm * a0[x], A = a2[x] - fm[x] * a0[x];
-                    float ic = C > floor_ ? 1.f / maxf(C, floor_) : 0.f;
-                    float al = A * fv[x] * ic, cc = A * al, be = cc * ic;
-                    sum += cc;
-                    p0[x] = al; p1[x] = be; p2[x] = be * jm - al * fm[x];
-                }
-                total[k] += sum;
+                total[k] += fit_row(w.sum[0], w.sum[1], w.sum[2], icount + at, mean + at, ivar + at, least, s.n2, terms + at, terms + at + size,
+                                    terms + at + 2 * size);
             }
         }
         for (i32 k = 0; k < depth; k++) value[z0 + k] = total[k];
@@ -96,23 +122,15 @@ API void vx_lncc_residual(const float *fixed, const float *moved, const float *t
         i32 depth = mini(BLOCK, (i32)(s.n0 - z0));
         for (i32 y = 0; y < s.n1 + r.r1; y++) {
             for (i32 k = 0; k < depth && y < s.n1; k++) {
-                float *restrict t0 = ring_row(w, s, k, 0, y), *restrict t1 = ring_row(w, s, k, 1, y), *restrict t2 = ring_row(w, s, k, 2, y);
-                i64 lo = z0 + k - r.r0 > 0 ? z0 + k - r.r0 : 0, hi = z0 + k + r.r0 < s.n0 - 1 ? z0 + k + r.r0 : s.n0 - 1;
-                for (i32 x = 0; x < s.n2; x++) t0[x] = t1[x] = t2[x] = 0.f;
-                for (i64 z = lo; z <= hi; z++) {
-                    const float *restrict p = terms + z * plane + (i64)y * s.n2, *restrict q = p + size, *restrict g = q + size;
-                    for (i32 x = 0; x < s.n2; x++) { t0[x] += p[x]; t1[x] += q[x]; t2[x] += g[x]; }
-                }
+                i64 z = z0 + k, lo = z > r.r0 ? z - r.r0 : 0, hi = z + r.r0 < s.n0 ? z + r.r0 : s.n0 - 1;
+                add_planes(terms, size, plane, (i64)y * s.n2, lo, hi, s.n2, ring_row(w, s, k, 0, y), ring_row(w, s, k, 1, y), ring_row(w, s, k, 2, y));
             }
             i32 yo = y - r.r1;
             if (yo < 0) continue;
             for (i32 k = 0; k < depth; k++) {
                 i64 at = (z0 + k) * plane + (i64)yo * s.n2;
                 window(w, s, r, k, yo);
-                const float *restrict a0 = w.sum[0], *restrict a1 = w.sum[1], *restrict a2 = w.sum[2];
-                const float *restrict F = fixed + at, *restrict J = moved + at;
-                float *restrict k_ = residual + at, *restrict c = curvature + at;
-                for (i32 x = 0; x < s.n2; x++) { k_[x] = F[x] * a0[x] - J[x] * a1[x] + a2[x]; c[x] = a1[x]; }
+                residual_row(fixed + at, moved + at, w.sum[0], w.sum[1], w.sum[2], s.n2, residual + at, curvature + at);
             }
         }
     }
