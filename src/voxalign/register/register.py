@@ -128,8 +128,8 @@ class _Run:
         progress = None
         for progress in deformable.optimise(fixed, moving, losses, steps, deformable.Regularity.of(self.settings.smoothness)):
             before = work[progress.level - 1] if progress.level else 0.0
-            part = before + (work[progress.level] - before) * (progress.iteration + 1) / steps[progress.level]
-            self._step("deformable", progress.level, progress.iteration, progress.loss, share + (1 - share) * part / work[-1], progress.grid)
+            part = (before + (work[progress.level] - before) * (progress.iteration + 1) / steps[progress.level]) / work[-1]
+            self._step("deformable", progress.level, progress.iteration, progress.loss, share + (1 - share) * part, progress.grid)
         return deformable.as_transform(progress.displacement, progress.grid)
 
     # ---------------------------------------------------------------- choices and reports

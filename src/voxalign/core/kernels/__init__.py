@@ -12,7 +12,7 @@ try:
 except ImportError:
     from . import reference as _chosen
 
-    warnings.warn("voxalign's compiled kernels are missing, slow NumPy is used instead: install a C compiler and reinstall voxalign",
+    warnings.warn("voxalign's compiled kernels are missing and slow NumPy is used: install a C compiler, then voxalign again",
                   RuntimeWarning, stacklevel=2)
 
 compose_fields = _chosen.compose_fields
@@ -34,6 +34,6 @@ step = _chosen.step
 warp = _chosen.warp
 window_statistics = _chosen.window_statistics
 
-__all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads", "histograms", "invert",
-           "jacobian_determinant", "joint_histogram", "lncc", "lookup", "normal_equations", "pull", "sample", "separable", "set_threads",
-           "smooth", "step", "warp", "window_statistics"]
+__all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads", "histograms",
+           "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup", "normal_equations", "pull", "sample", "separable",
+           "set_threads", "smooth", "step", "warp", "window_statistics"]
