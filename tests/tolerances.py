@@ -26,3 +26,11 @@ JACOBIAN_LINEAR = 1e-12  # linear maps need no finite differences
 JACOBIAN_FIELD = 2e-4  # float32 displacements divided by a voxel
 JACOBIAN_ANALYTIC = 5e-3  # central differences of a smooth map
 POINT_MM = 1e-5  # points through float32 displacement fields
+
+# ---- transforms
+GENERATOR = 1e-4  # mm per unit of an update, against finite differences
+INVERSE_VOXELS = 0.01  # residual of a numeric inverse at the voxels of its grid
+INVERSE_BETWEEN_VOXELS = 0.15  # between them both fields are interpolated linearly (largest voxel edge, coarse test grids)
+INVERSE_SVF_VOXELS = 0.1  # exp(v) after exp(-v), each interpolated linearly
+TEXT_MATRIX = 1e-8  # matrices through text of 12 digits, up to 100 mm
+GOLDEN = 5e-5  # other programs write six digits, or float32

@@ -131,8 +131,9 @@ def _displacement(entry: Entry) -> Displacement:
     grid = grid_of(entry.fixed, entry.dim)
     lps = _components(entry, grid, (*grid.shape[::-1], grid.dim))
     ras = np.empty((grid.dim, *grid.shape), np.float32)
-    for j in range(grid.shape[-2]):  # plane by plane: a transposition at once would miss the cache at every number
-        ras[..., j, :] = lps[:, j].T
+    with np.errstate(over="ignore"):
+        for j in range(grid.shape[-2]):  # plane by plane: a transposition at once would miss the cache at every number
+            ras[..., j, :] = lps[:, j].T
     if not max(ras.max(), -ras.min()) < _FARTHEST:
         raise InputError(f"displacement field contains NaN or more than {_FARTHEST:g} mm: the transform is damaged")
     ras[:2] *= -1
