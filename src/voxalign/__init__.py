@@ -9,10 +9,12 @@ Every public name is imported at its first use, so that ``import voxalign`` cost
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import filters, losses, metrics, phantom, transforms
+    from . import losses, metrics, phantom, transforms
     from .core import (
         Compose,
         Grid,
@@ -63,3 +65,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps ``vx.register`` the function when Python, on importing the package of that name, would put the package there."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (isinstance(value, ModuleType) and _MODULE_OF.get(name)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

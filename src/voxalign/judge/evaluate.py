@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -27,12 +28,13 @@ def evaluate(registration: Registration, fixed: Image, labels: tuple[Image, Imag
     ``before`` and ``after`` (scores with equal world coordinates, and along the transform; empty without labels and points) and
     the `deformation_scores`. What cannot be computed is None.
     """
-    stages = {"before": Identity(fixed.dim), "after": registration.transform}
-    scores: dict[str, Any] = {name: {} for name in stages}
-    for name, transform in stages.items():
-        scores[name] |= overlap_scores(transform, *labels) if labels else {}
-        scores[name] |= landmark_scores(transform, *points) if points else {}
-    return _finite(scores | deformation_scores(registration, fixed))
+    def scores(transform: Transform) -> dict[str, Any]:
+        return (overlap_scores(transform, *labels) if labels else {}) | (landmark_scores(transform, *points) if points else {})
+
+    with ThreadPoolExecutor() as pool:  # distances between outlines take seconds, and release the interpreter's lock
+        before, after = pool.submit(scores, Identity(fixed.dim)), pool.submit(scores, registration.transform)
+        deformed = deformation_scores(registration, fixed)
+        return _finite({"before": before.result(), "after": after.result()} | deformed)
 
 
 def overlap_scores(transform: Transform, fixed: Image, moving: Image) -> dict[str, Any]:

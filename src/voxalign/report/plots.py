@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -18,6 +19,7 @@ from .planes import Plane, planes
 
 _ORANGE, _BLUE = np.array([1.0, 0.55, 0.0]), np.array([0.0, 0.45, 1.0])  # together white
 _DIVERGING = "PuOr"
+_FOLDING = colormaps[_DIVERGING].with_extremes(bad="red")
 _SIDES = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"),
           (0.5, 0.98, "center", "top"), (0.5, 0.02, "center", "bottom"))
 _SQUARES = 8      # of the checkerboard, along the longer side
@@ -61,14 +63,13 @@ def before_and_after(fixed: Image, moving: Image, transform: Transform) -> Figur
 
 
 def deformation(fixed: Image, moving: Image, transform: Transform) -> Figure:
-    """Three slices of the moved image under a lattice that went along, the local change of volume, and the length of the motion.
-
-    The lattice and the lengths are those of the map without its best affine part.
+    """Three slices of the moved image under a lattice that went along, the local change of volume, and the length of the motion;
+    all of the map without its best affine part.
     """
     views = planes(fixed.grid, centre(fixed))
     affine = best_affine(fixed, transform)
     step = _round_step(float(np.max(fixed.grid.extent)) / 24)
-    titles = [f"moving, after; a line every {step:g} mm", "log2 of volume change", "deformation, mm"]
+    titles = [f"moving, after; a line every {step:g} mm", "log2 of volume change; red: folded", "deformation, mm"]
     figure, axes = _canvas(views, titles, width=3.1)
     fields = [_residual(view, transform, affine) for view in views]
     lengths = [np.linalg.norm(field - view.grid.points(), axis=-1) for field, view in zip(fields, views, strict=True)]
@@ -78,7 +79,7 @@ def deformation(fixed: Image, moving: Image, transform: Transform) -> Figure:
         _draw(row[0], view, show_moving(view.picture(moving, transform)))
         for axis in range(2):
             _draw_lines(row[0], view, field, axis, step)
-        change = _draw(row[1], view, _log_volume(view, transform), cmap=_DIVERGING, vmin=-1, vmax=1)
+        change = _draw(row[1], view, _log_volume(view, transform, affine), cmap=_FOLDING, vmin=-2, vmax=2)
         motion = _draw(row[2], view, view.flat(length), cmap="viridis", vmin=0, vmax=max(longest, 1e-6))
         for axis in row[1:]:
             _draw_outlines(axis, view, show_fixed(view.picture(fixed)), ["black", "none"])
@@ -164,14 +165,15 @@ def _residual(view: Plane, transform: Transform, affine: NDArray) -> NDArray:
     return transform(view.grid.points()) @ inverse[:-1, :-1].T + inverse[:-1, -1]
 
 
-def _log_volume(view: Plane, transform: Transform) -> NDArray:
-    """log2 of the volume change on a plane; folded places get the lowest value."""
+def _log_volume(view: Plane, transform: Transform, affine: NDArray) -> NDArray:
+    """log2 of the volume change on a plane beside that of the affine part; masked where the map folds."""
     grid = view.grid
     if grid.dim == 3:
         grid = grid.crop((0, 0, -1), (*grid.shape[:2], 2))
     determinant = jacobian_determinant(transform, grid)
     determinant = determinant[..., 1] if grid.dim == 3 else determinant
-    return view.flat(np.log2(np.maximum(determinant, 1e-3)))
+    determinant = view.flat(determinant) / np.linalg.det(affine)
+    return np.ma.masked_where(determinant <= 0, np.log2(np.maximum(determinant, 1e-3)))
 
 
 # -------------------------------------------------------------------- drawing
