@@ -18,8 +18,8 @@ def markdown(results: list[dict], against: str, facts: dict) -> str:
     for family in families:
         rows = [r for r in results if r["case"].split("_")[0] == family]
         cases = list(dict.fromkeys(r["case"] for r in rows))
-        if len(cases) > 1:
-            lines += _table(f"{family}, mean of the cases", _averaged(rows), against)
+        if len(cases) > 1 and _averaged(rows):
+            lines += _table(f"{family}, mean of the cases (how many)", _averaged(rows), against)
         for case in cases:
             lines += _table(case, [r for r in rows if r["case"] == case], against)
     return "\n".join(lines) + "\n"

@@ -113,3 +113,15 @@ def test_labels_by_nearest_neighbour_equal_simpleitk(rng):
     want = itk_resample(labels, target, tilt(3), sitk.sitkNearestNeighbor)
     decided = _decided(labels, target, tilt(3), "nearest")
     assert np.array_equal(got[decided], want[decided])
+
+
+def test_the_order_of_a_composition_is_that_of_ants(tmp_path):
+    """``antsApplyTransforms -t a -t b`` reads at b(a(x)); SimpleITK's composite of the same list at a(b(x))."""
+    ants = pytest.importorskip("ants")
+    shift, double = Matrix(homogeneous(np.eye(3), (-10, 0, 0))), Matrix(homogeneous(np.diag([2.0, 1, 1]), (0, 0, 0)))
+    files = [str(tmp_path / "shift.mat"), str(tmp_path / "double.mat")]
+    for transform, file in zip((shift, double), files, strict=True):
+        sitk.WriteTransform(itk_transform(transform).GetNthTransform(0), file)
+    ramp = ants.from_numpy(np.arange(80, dtype=np.float32).reshape(80, 1, 1) * np.ones((1, 3, 3), np.float32))
+    there = Compose((shift, double))([[-5.0, -1, 1]])[0]
+    assert ants.apply_transforms(ramp, ramp, files).numpy()[5, 1, 1] == pytest.approx(-there[0]) == pytest.approx(30)

@@ -101,8 +101,8 @@ class Identity(Transform):
 class Compose(Transform):
     """Several transforms one after the other: the first is applied to the points first.
 
-    ``Compose((a, b))(x) == b(a(x))``. (SimpleITK's ``Composite([a, b])`` and ANTs' ``-t a -t b`` are ``a(b(x))``;
-    the readers and writers reverse the order.)
+    ``Compose((a, b))(x) == b(a(x))``, as ANTs' ``-t a -t b``. (SimpleITK's ``CompositeTransform([a, b])`` is ``a(b(x))``;
+    the readers and writers of ITK's files reverse the order.)
     """
 
     transforms: tuple[Transform, ...]
