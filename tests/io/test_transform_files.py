@@ -262,6 +262,18 @@ def test_real_warps_are_what_itk_says(data, name):
             assert np.abs(loaded(flip(3) @ place) - flip(3) @ (place + vector)).max() < tol.SAME_PLACE_MM
 
 
+def test_grid_transform_of_slicer(data):
+    import SimpleITK as sitk
+
+    path = data / "transforms" / "slicer" / "deform2x2x2_ras.nrrd"
+    theirs = sitk.DisplacementFieldTransform(sitk.ReadImage(str(path), sitk.sitkVectorFloat64))
+    points = np.random.default_rng(0).uniform(-70, 70, (50, 3))
+    expected = np.array([theirs.TransformPoint((flip(3) @ p).tolist()) for p in points]) @ flip(3)
+    with pytest.warns(InputWarning, match="1 bytes after"):
+        loaded = load_transform(path)
+    assert np.abs(loaded(points) - expected).max() < tol.SAME_PLACE_MM
+
+
 # ---------------------------------------------------------------- what is refused
 HEAD = "#Insight Transform File V1.0\n#Transform 0\n"
 REFUSED = {

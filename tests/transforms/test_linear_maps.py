@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tolerances as tol
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -47,6 +47,7 @@ def test_retract_moves_points_as_the_generators_say(family, dim, rng):
         assert np.abs(slope - expected).max() < tol.GENERATOR
 
 
+@settings(max_examples=50, deadline=None)
 @given(members())
 def test_inverse_undoes(transform):
     points = np.array([[0.0, 0, 0], [80, -60, 20], [-15, 90, -70]])[:, : transform.dim]
@@ -55,6 +56,7 @@ def test_inverse_undoes(transform):
     assert np.allclose(transform.inverse().inverse().centre, transform.centre, atol=tol.WORLD_MM)
 
 
+@settings(max_examples=50, deadline=None)
 @given(members(), st.data())
 def test_retract_is_a_group_action(transform, data):
     update = data.draw(updates(len(transform.params)))
@@ -63,12 +65,14 @@ def test_retract_is_a_group_action(transform, data):
     assert np.array_equal(transform.retract(update).centre, transform.centre)
 
 
+@settings(max_examples=50, deadline=None)
 @given(members())
 def test_params_say_everything(transform):
     again = type(transform).from_params(transform.params, transform.centre)
     assert np.allclose(again.matrix, transform.matrix, atol=1e-9)
 
 
+@settings(max_examples=50, deadline=None)
 @given(members())
 def test_families_are_nested(transform):
     for family in FAMILIES[FAMILIES.index(type(transform)) :]:

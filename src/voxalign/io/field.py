@@ -1,4 +1,4 @@
-"""Displacement fields as images: 5-D NIfTI of intent 1007 (ITK, ANTs, SCT), LPS mm.
+"""Displacement fields as images: 5-D NIfTI of intent 1007 (ITK, ANTs, SCT), MetaImage and NRRD of vectors, LPS mm.
 
 The grid is that of the fixed image; each vector says where, in LPS mm from the voxel, the moving image is read.
 """
@@ -15,6 +15,7 @@ from ..transforms import Displacement
 from . import nifti
 from .atomic import write_bytes
 from .header import refuse, shown
+from .image import read_header
 from .itk import flips
 from .stream import Stream
 
@@ -22,21 +23,21 @@ _VECTOR = 1007
 _UNDEFINED = 1e6  # mm; beyond this a number is no displacement (ANTs and SCT write 3.4e38 where a field is not defined)
 
 
-def read_nifti(path: Path) -> Displacement:
-    """The displacement in a ``.nii`` or ``.nii.gz``; undefined vectors become zero, with an `InputWarning`.
+def read_field(path: Path) -> Displacement:
+    """The displacement in an image file; undefined vectors become zero, with an `InputWarning`.
 
     Raises
     ------
     InputError : no field of vectors, or one of another program's conventions.
     """
-    intent = _intent(path)
-    header = nifti.read_header(path)
+    header = read_header(path)
+    intent = _intent(path) if header.format.startswith("NIfTI") else _VECTOR
     for note in header.notes:
         warnings.warn(note, InputWarning, stacklevel=3)
     dim = header.grid.dim
     if intent != _VECTOR or header.channels != dim or header.frames != 1:
-        raise refuse(path, f"an image of intent {intent}, {header.channels} channels, {header.frames} frames: expected an ITK "
-                           f"displacement field (intent {_VECTOR}, {dim} channels; convert FSL and AFNI warps first)")
+        raise refuse(path, f"an image of {header.channels} channels, {header.frames} frames, intent {intent}: expected an ITK "
+                           f"displacement field ({dim} channels; as NIfTI of intent {_VECTOR}; convert FSL and AFNI warps first)")
     slope, intercept = header.scale
     data = np.array(header.read(0), np.float32, order="C")
     if (slope, intercept) != (1.0, 0.0):

@@ -4,6 +4,7 @@
     .tfm .txt            ITK text                                                  read, write
     .mat                 ANTs (MATLAB level 4)                                     read, write one linear transform
     .nii .nii.gz         displacement field, 5-D, LPS mm (ITK, ANTs, SCT)          read, write
+    .mha .mhd .nrrd      the same as an image of vectors (3D Slicer)               read
     .lta                 FreeSurfer                                                read; write with `lta.save_lta`
     .1D                  AFNI                                                      read, write one linear transform
     FSL's matrices       need both images                                          `fsl.load_fsl`, `fsl.save_fsl`
@@ -21,6 +22,7 @@ from .header import refuse, shown
 from .linear import matrix_of
 from .stream import GZIP, open_file
 
+_IMAGES = (".nii", ".nii.gz", ".mha", ".mhd", ".nrrd", ".nhdr")
 _PICKLES = (b"\x80", b"PK\x03\x04")  # bare, or zipped as torch and NumPy do
 
 
@@ -79,8 +81,8 @@ def _reader(path: Path) -> Callable[[Path], Transform]:
         return lambda p: itk.decode(h5.read_h5(p))
     if first.startswith(itk.TEXT_MAGIC):
         return lambda p: itk.decode(itk.read_text(p))
-    if name.endswith((".nii", ".nii.gz")) or first.startswith(GZIP):
-        return field.read_nifti
+    if name.endswith(_IMAGES) or first.startswith(GZIP):
+        return field.read_field
     if b"nxforms" in first:
         return lta.load_lta
     if name.endswith((".1d", ".afni")):
