@@ -4,7 +4,7 @@ A new kernel needs one entry in `CASES`: its arguments for arrays of a given sha
 """
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from inspect import isfunction
+from inspect import isfunction, signature
 
 import numpy as np
 import pytest
@@ -115,6 +115,7 @@ def _separable(shape: tuple, rng: Rng) -> list[tuple]:
 
 CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "compose_fields": _two_displacements,
+    "compose_near": lambda shape, rng: [(_displacement(shape, rng, 0.99), _displacement(shape, rng, 3.0))],
     "exponentiate": _velocities,
     "force": _force,
     "gaussian_weights": lambda shape, rng: [(sigma,) for sigma in (0.0, 0.4, 1.7)],
@@ -160,6 +161,16 @@ def test_the_number_of_threads_changes_no_bit(name):
         kernels.set_threads(None)
     for one, many in zip(*results, strict=True):
         _same(one, many, 0.0)
+
+
+@pytest.mark.parametrize("shape", [(6, 7, 5), (1, 6, 9), (8, 9)], ids=lambda shape: "x".join(map(str, shape)))
+@pytest.mark.parametrize("name", [name for name in shared if "out" in signature(getattr(kernels, name)).parameters])
+def test_memory_given_for_the_answer_changes_nothing(name, shape):
+    for case in CASES[name](shape, np.random.default_rng(7)):
+        want = getattr(kernels, name)(*case)
+        arrays = want if isinstance(want, tuple) else (want,)
+        memory = np.stack([a for a in arrays if isinstance(a, np.ndarray)]) if isinstance(want, tuple) else want
+        _same(getattr(kernels, name)(*case, out=np.full_like(memory, np.nan)), want, 0.0)
 
 
 @pytest.mark.parametrize("name", shared)
