@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Field, Grid, InputError, SecurityError
-from .atomic import atomic_path
+from .atomic import write_bytes
 from .itk import Entry, flips, grid_parameters
 from .stream import open_file
 
@@ -77,7 +77,12 @@ def _array(dataset: h5py.Dataset) -> NDArray:
 # ---------------------------------------------------------------- writing
 def write_h5(entries: Sequence[Entry], path: Path) -> None:
     """Write ITK's ``.h5``, atomically. Fields are stored as `stored` says."""
-    with atomic_path(path) as partial, h5py.File(partial, "w") as file:
+    write_bytes(path, [_image(entries)])  # made in memory: HDF5 does not say what is wrong when a disk is full
+
+
+def _image(entries: Sequence[Entry]) -> bytes:
+    """The bytes of the file."""
+    with h5py.File("transform", "w", driver="core", backing_store=False, block_size=1 << 24) as file:
         text = h5py.string_dtype("ascii")
         file.create_dataset("ITKVersion", data=["5.4.0"], dtype=text)
         file.create_dataset("HDFVersion", data=[h5py.version.hdf5_version], dtype=text)
@@ -86,6 +91,8 @@ def write_h5(entries: Sequence[Entry], path: Path) -> None:
             group.create_dataset("TransformType", data=[entry.name], dtype=text)
             if entry.kind != "CompositeTransform":
                 _write_entry(group, entry)
+        file.flush()
+        return file.id.get_file_image()
 
 
 def _write_entry(group: h5py.Group, entry: Entry) -> None:
