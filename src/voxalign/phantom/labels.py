@@ -73,6 +73,9 @@ class ThoraxLabel(IntEnum):
     SPLEEN = 148
     MEDIASTINUM = 149
     STERNUM = 150
+    SCAPULA = 151
+    CLAVICLE = 152
+    CARTILAGE = 153
 
 
 class LimbLabel(IntEnum):
