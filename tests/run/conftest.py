@@ -4,8 +4,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from pairs import blobs
+
 from voxalign import io
 
 

@@ -2,9 +2,9 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from pairs import QUICK, blobs
 
 import voxalign as vx
-from pairs import QUICK, blobs
 from voxalign.core import InputWarning, UsageError
 
 
@@ -43,7 +43,8 @@ def test_images_of_other_libraries(tmp_path):
     fixed, moving = blobs(), blobs((2, -3, 4))
     vx.save(moving, tmp_path / "moving.nii.gz")
     mine = vx.register(fixed, moving, **QUICK).transform([1.0, 2, 3])
-    others = {"nibabel": vx.to_nibabel(moving), "sitk": vx.to_sitk(moving), "path": tmp_path / "moving.nii.gz", "str": str(tmp_path / "moving.nii.gz")}
+    path = tmp_path / "moving.nii.gz"
+    others = {"nibabel": vx.to_nibabel(moving), "sitk": vx.to_sitk(moving), "path": path, "str": str(path)}
     assert isinstance(others["nibabel"], nibabel.Nifti1Image) and isinstance(others["sitk"], sitk.Image)
     for kind, other in others.items():
         assert np.allclose(vx.register(fixed, other, **QUICK).transform([1.0, 2, 3]), mine, atol=1e-4), kind

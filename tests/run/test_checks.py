@@ -2,8 +2,8 @@ import warnings
 
 import numpy as np
 import pytest
-
 from pairs import blobs
+
 from voxalign.core import Grid, Image, InputError, InputWarning
 from voxalign.run.checks import check_image, check_pair, looks_like_labels, masked, overlap
 

@@ -93,7 +93,8 @@ def test_set_needs_an_equals_sign():
 
 
 @pytest.mark.parametrize("text, error", [
-    ("loss: [lncc", UsageError), ("- loss", UsageError), ("lossy: 1", UsageError), ("loss: !!python/object/apply:os.getcwd []", SecurityError),
+    ("loss: [lncc", UsageError), ("- loss", UsageError), ("lossy: 1", UsageError),
+    ("loss: !!python/object/apply:os.getcwd []", SecurityError),
 ])
 def test_files_refused(file, text, error):
     with pytest.raises(error) as caught:

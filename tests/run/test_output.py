@@ -47,7 +47,7 @@ def test_refused(tmp_path):
     with pytest.raises(InputError, match="is a file"):
         check_folder(file, True, [])
     (out / "metrics.json").write_text("")
-    with pytest.raises(InputError, match="already holds metrics.json"):
+    with pytest.raises(InputError, match=r"already holds metrics\.json"):
         check_folder(out, False, [])
     check_folder(out, True, [])
     (out / "moved.nii.gz").write_text("")
@@ -98,7 +98,7 @@ def test_lock_of_a_dead_process(tmp_path):
 @pytest.mark.parametrize("owner", [{"host": "elsewhere"}, {"pid": "?"}])
 def test_locks_that_nobody_can_judge_are_kept(tmp_path, owner):
     lock(tmp_path, **owner)
-    with pytest.raises(InputError, match="remove .voxalign.lock"), claimed(tmp_path):
+    with pytest.raises(InputError, match=r"remove \.voxalign\.lock"), claimed(tmp_path):
         pass
     assert (tmp_path / LOCK).exists()
 

@@ -7,6 +7,7 @@ plane of bytes in the way that suits it (most of the time of deflate goes into b
 from __future__ import annotations
 
 import os
+import secrets
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -82,7 +83,8 @@ def write_h5(entries: Sequence[Entry], path: Path) -> None:
 
 def _image(entries: Sequence[Entry]) -> bytes:
     """The bytes of the file."""
-    with h5py.File("transform", "w", driver="core", backing_store=False, block_size=1 << 24) as file:
+    name = f"transform-{secrets.token_hex(8)}"  # never written, but HDF5 refuses two open files of one name
+    with h5py.File(name, "w", driver="core", backing_store=False, block_size=1 << 24) as file:
         text = h5py.string_dtype("ascii")
         file.create_dataset("ITKVersion", data=["5.4.0"], dtype=text)
         file.create_dataset("HDFVersion", data=[h5py.version.hdf5_version], dtype=text)

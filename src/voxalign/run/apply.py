@@ -12,7 +12,7 @@ from .checks import looks_like_labels, warn
 from .choose import Choose
 from .output import check_file
 
-POINT_SUFFIXES = (".csv", ".tsv", ".txt", ".fcsv", ".json")
+POINT_SUFFIXES = (".csv", ".tsv", ".txt", ".pts", ".fcsv", ".json")
 
 
 @dataclass(frozen=True)

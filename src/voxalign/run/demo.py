@@ -8,12 +8,9 @@ import numpy as np
 
 from .. import io, phantom
 from ..core import Identity, InputError
-from ..judge import foreground
 from ..register.result import OnStep
 from .config import configure
 from .files import Inputs, Job, Outcome, register_files
-
-_SAMPLES = 50_000
 
 
 def demonstrate(out: Path, seed: int = 0, report: bool = True, overwrite: bool = False,
@@ -49,11 +46,10 @@ def write_pair(pair: Any, out: Path) -> Inputs:
 def summary(pair: Any, outcome: Outcome) -> dict[str, Any]:
     """What the demo says at its end."""
     found = io.load_transform(outcome.out / "transform.h5")
-    index = np.argwhere(foreground(pair.fixed))
-    points = pair.fixed.grid.world(index[:: max(1, len(index) // _SAMPLES)])
+    head = np.unique(pair.fixed_labels.array[pair.fixed_labels.array > 0])
     scores = outcome.metrics
     return {
-        "true_error_mm": {name: _spread(np.linalg.norm(transform(points) - pair.truth(points), axis=-1))
+        "true_error_mm": {name: _spread(phantom.error_mm(transform, pair, head))
                           for name, transform in (("before", Identity(3)), ("after", found))},
         "dice": {name: round(scores[name]["dice"], 3) for name in ("before", "after")},
         "folded_percent": scores["folded_percent"],
