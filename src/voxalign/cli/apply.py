@@ -8,7 +8,7 @@ from . import options
 from .output import say_json
 
 _DESCRIPTION = """Bring an image or label map onto the grid of REFERENCE, or push a file of fixed points to moving space.
-Several -t go in the order of ANTs: the last is applied first to points."""
+Several -t go in the order of ANTs (-t 1Warp.nii.gz -t 0GenericAffine.mat): points go through the first one first."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:

@@ -16,7 +16,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     _action(actions, "convert", convert, "write a transform in another format").add_argument("input", type=Path, metavar="IN")
     several = _action(actions, "compose", compose, "write several transforms as one")
-    several.add_argument("input", type=Path, nargs="+", metavar="IN", help="in the order of ANTs: the last is first for points")
+    several.add_argument("input", type=Path, nargs="+", metavar="IN", help="in the order of ANTs: points go through the first one first")
     _action(actions, "invert", invert, "write the inverse").add_argument("input", type=Path, metavar="IN")
     described = actions.add_parser("info", help="say what a transform file holds")
     described.add_argument("input", type=Path, metavar="FILE")

@@ -22,7 +22,7 @@ class Application:
     Parameters
     ----------
     moving : an image or label map, brought onto the grid of ``reference``; or a file of fixed points, pushed to moving space.
-    transforms : in the order of ANTs: the last one is applied first to points.
+    transforms : in the order of ANTs (``-t 1Warp.nii.gz -t 0GenericAffine.mat``): points go through the first one first.
     interpolation : ``linear``, ``nearest``, ``cubic``, ``label``, or None to choose by the content.
     """
 
@@ -58,8 +58,8 @@ def apply_files(job: Application) -> Path:
 
 
 def chained(paths: Sequence[Path]) -> Transform:
-    """One transform of several files in the order of ANTs: the last file is applied first to points."""
-    return compose([io.load_transform(path) for path in reversed(paths)])
+    """One transform of several files in the order of ANTs: points go through the first file first (so an image is moved by the last first)."""
+    return compose([io.load_transform(path) for path in paths])
 
 
 def labelled(image: Image, interpolation: str | None, path: Path) -> Image:
