@@ -197,8 +197,8 @@ def _draw(axis: Axes, view: Plane, picture: NDArray, **style):
     drawn = axis.imshow(picture, extent=view.extent, **({"cmap": "gray", "vmin": 0, "vmax": 1} | style))
     axis.set(xticks=[], yticks=[])
     for letter, (x, y, across, up) in zip(view.letters, _SIDES, strict=True):
-        axis.text(x, y, letter, color="#f0e442", fontsize=7, transform=axis.transAxes, ha=across, va=up,
-                  path_effects=[withStroke(linewidth=1.5, foreground="black")])
+        axis.text(x, y, letter, color="#f0e442", fontsize=9, fontweight="bold", transform=axis.transAxes, ha=across, va=up,
+                  path_effects=[withStroke(linewidth=2, foreground="black")])
     return drawn
 
 

@@ -49,7 +49,7 @@ def summary(pair: Any, outcome: Outcome) -> dict[str, Any]:
     head = np.unique(pair.fixed_labels.array[pair.fixed_labels.array > 0])
     scores = outcome.metrics
     return {
-        "true_error_mm": {name: _spread(phantom.error_mm(transform, pair, head))
+        "true_error_mm": {name: _spread(phantom.error_mm(transform, pair.truth, pair.fixed_labels, head))
                           for name, transform in (("before", Identity(3)), ("after", found))},
         "dice": {name: round(scores[name]["dice"], 3) for name in ("before", "after")},
         "folded_percent": scores["folded_percent"],
