@@ -34,3 +34,10 @@ INVERSE_BETWEEN_VOXELS = 0.15  # between them both fields are interpolated linea
 INVERSE_SVF_VOXELS = 0.1  # exp(v) after exp(-v), each interpolated linearly
 TEXT_MATRIX = 1e-8  # matrices through text of 12 digits, up to 100 mm
 GOLDEN = 5e-5  # other programs write six digits, or float32
+
+# ---- phantom
+PHANTOM_VOLUME = 0.03  # of a structure over 20 ml, between grids: voxels counted by their centres
+PHANTOM_VOLUME_SMALL = 0.12  # of smaller ones
+PHANTOM_INVERSE_MM = 0.15  # exp(-v) after exp(v), both linear between nodes 4 mm apart
+PHANTOM_MEAN = 0.01  # mean of a tissue in an image without noise
+EXACT_MM = 1e-9  # closed forms in float64

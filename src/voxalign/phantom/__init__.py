@@ -1,6 +1,6 @@
 """Generated anatomy with known truth: heads, chests, legs and solids, their images, motions, sequences and pairs."""
 from .anatomy import evaluate, head, lesion, limb, paint, shapes, thorax
-from .contrast import APPEARANCES, MODALITIES, Appearance, body_texture, contrast
+from .contrast import APPEARANCES, MODALITIES, Appearance, body_texture, contrast, tissue
 from .deformation import Inflation, Sliding, flow, rigid, smooth_deformation
 from .head import head_anatomy
 from .labels import BRAIN, HeadLabel, LimbLabel, ShapeLabel, ThoraxLabel
@@ -14,4 +14,4 @@ from .thorax import thorax_anatomy
 __all__ = ["APPEARANCES", "BRAIN", "MODALITIES", "Anatomy", "Appearance", "Bend", "Frame", "HeadLabel", "Inflation", "LimbLabel", "Motion",
            "Pair", "Scan", "ShapeLabel", "Sliding", "ThoraxLabel", "beating", "body_texture", "breathing", "contrast", "error_mm",
            "evaluate", "flow", "head", "head_anatomy", "head_pair", "image_pair", "lesion", "limb", "limb_anatomy", "limb_pair", "paint",
-           "rigid", "sequence", "shapes", "slice_pair", "smooth_deformation", "thorax", "thorax_anatomy", "thorax_pair"]
+           "rigid", "sequence", "shapes", "slice_pair", "smooth_deformation", "thorax", "thorax_anatomy", "thorax_pair", "tissue"]

@@ -23,7 +23,8 @@ _HEART = Block((-110, -70, -190), (75, 90, 160), 2.5)
 _BELLY = Block((-135, -95, -190), (135, 95, -10), 3.0)
 _TILT = turned(-35, 2) @ turned(30, 1)
 _LOBES = ((0.7, 0.5, 1.2), (0.7, -0.5, 1.0), (1.1, 0.8, 0.1), (1.0, 0.5, -0.8), (0.7, -0.9, -0.5), (0.7, -0.7, -1.4), (0.9, 0.1, 0.6))
-_AORTA = ((-2, 14, -22, 14), (8, 18, 20, 14), (0, 4, 46, 13), (-17, -26, 46, 12), (-24, -42, 18, 11.5), (-22, -38, -60, 11), (-12, -32, -190, 10))
+_AORTA = ((-2, 14, -22, 14), (8, 18, 20, 14), (0, 4, 46, 13), (-17, -26, 46, 12),
+          (-24, -42, 18, 11.5), (-22, -38, -60, 11), (-12, -32, -190, 10))
 _RIB = 27.0  # mm from rib to rib
 
 
@@ -96,6 +97,7 @@ def _bones(p: NDArray, cage: Depth) -> Iterator[tuple[int, Depth]]:
 
 def _spine(person: Person) -> Iterator[Layer]:
     p = person.place(_SPINE)
+    under = _body(p) - 6
     p = np.stack([np.abs(p[0]), p[1] - 10 + 0.0007 * (p[2] - 20) ** 2, p[2]])
     level = np.abs(p[2] % 28 - 14)  # 0 amid a vertebra, 14 amid a disc
     body = 17.5 - np.hypot(p[0], 1.15 * (p[1] + 62)) - 0.06 * (14 - level)
@@ -104,7 +106,7 @@ def _spine(person: Person) -> Iterator[Layer]:
     across = 5.5 - length(np.stack([0.06 * p[0], p[1] + 0.35 * p[0] + 78, level - 2])) - np.maximum(p[0] - 36, 0)
     yield _SPINE.layer(body, (0, L.DISC))
     yield _SPINE.layer(cut(body, 10.8 - level, 1), (0, L.VERTEBRA), (2, L.MARROW))
-    yield _SPINE.layer(np.maximum(np.maximum(arch, spinous), across), (0, L.VERTEBRA))
+    yield _SPINE.layer(np.minimum(np.maximum(np.maximum(arch, spinous), across), under), (0, L.VERTEBRA))
     yield _SPINE.layer(9.5 - np.hypot(p[0], p[1] + 88), (0, L.FAT), (2, L.CORD))
 
 
@@ -145,7 +147,7 @@ def _tree(rng: np.random.Generator, block: Block, lung: Lattice, side: int) -> D
     nodes = block.nodes()
     depth = np.full(nodes.shape[1:], -4, np.float32)
     root = np.array([34.0 * side, -14, 8])  # of the lung
-    twigs = [(root, _unit(np.array([side * a, b, c])), 30.0, 5.0) for a, b, c in
+    twigs = [(root, _unit(np.array([side * a, b, c])), 28.0, 5.2) for a, b, c in
              _LOBES]
     while twigs:
         start, heading, span, radius = twigs.pop()
@@ -155,11 +157,12 @@ def _tree(rng: np.random.Generator, block: Block, lung: Lattice, side: int) -> D
                 break
         else:
             continue
-        _stamp(depth, nodes, block, np.array([*start, radius]), np.array([*stop, 0.82 * radius]))
-        if radius > 0.9:
+        _stamp(depth, nodes, block, np.array([*start, radius]), np.array([*stop, 0.86 * radius]))
+        if radius > 1.5:
             side_way = _unit(np.cross(heading, rng.standard_normal(3)))
             for way in (0.5, -0.75):
-                twigs.append((stop, _unit(heading + rng.uniform(0.7, 1.3) * way * side_way + 0.15 * rng.standard_normal(3)), 0.82 * span, 0.78 * radius))
+                twist = rng.uniform(0.7, 1.3) * way * side_way + 0.15 * rng.standard_normal(3)
+                twigs.append((stop, _unit(heading + twist), 0.86 * span, 0.84 * radius))
     return depth
 
 
