@@ -44,7 +44,7 @@ def test_blending_labels_on_request_is_said(files):
 
 
 def test_several_transforms_go_in_the_order_of_ants(files):
-    out = apply_files(Application(files / "points.csv", (files / "turn.mat", files / "shift.tfm"), files / "out.csv"))
+    out = apply_files(Application(files / "points.csv", (files / "shift.tfm", files / "turn.mat"), files / "out.csv"))
     points = io.load_points(out)
     assert points.names == ("a", "b")
     assert np.allclose(points.coordinates, TURN(SHIFT(POINTS)), atol=1e-4)
@@ -52,7 +52,7 @@ def test_several_transforms_go_in_the_order_of_ants(files):
 
 
 def test_compose_is_the_same_chain(files):
-    out = join([files / "turn.mat", files / "shift.tfm"], files / "both.h5")
+    out = join([files / "shift.tfm", files / "turn.mat"], files / "both.h5")
     assert np.allclose(io.load_transform(out)(POINTS), Compose((SHIFT, TURN))(POINTS), atol=1e-4)
 
 

@@ -15,7 +15,7 @@ from ..core import Image, InputWarning, Points, Transform, resample
 from ..judge import deformation_scores
 from ..register import Registration, Settings
 from ..register.result import OnStep, Step
-from .checks import check_image, check_pair, masked
+from .checks import check_image, check_pair, labelled, masked
 from .config import Configuration, configure
 from .methods import method_named
 
@@ -63,9 +63,13 @@ class Result:
     def apply(self, moving: Any, interpolation: str | None = None) -> Image | Points:
         """Bring images or labels of the moving space onto the fixed grid; push fixed `Points` to the moving space.
 
-        Takes what `register` takes. Labels (``Image(..., is_label=True)``) are never blended.
+        Takes what `register` takes. ``interpolation`` is ``linear``, ``nearest``, ``cubic`` or ``label``; by default labels, and what
+        looks like labels, are not blended.
         """
-        return self.registration.apply(moving if isinstance(moving, Points) else io.as_image(moving), interpolation)
+        if isinstance(moving, Points):
+            return self.registration.apply(moving)
+        image = labelled(io.as_image(moving), interpolation, "the image to apply the transform to")
+        return self.registration.apply(image, interpolation)
 
     def __repr__(self) -> str:
         settings, grid = self.configuration.settings, self.fixed.grid

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import io
-from ..core import Image, InputError, Points, Transform, UsageError, compose, resample
-from .checks import looks_like_labels, warn
+from ..core import InputError, Points, Transform, UsageError, compose, resample
+from .checks import labelled
 from .choose import Choose
 from .output import check_file
 
@@ -51,29 +51,15 @@ def apply_files(job: Application) -> Path:
         return job.out
     if job.reference is None:
         raise UsageError("an image needs -r, the image on whose grid the result is wanted")
-    image = labelled(job.choose.load(job.moving), job.interpolation, job.moving)
+    image = labelled(job.choose.load(job.moving), job.interpolation, str(job.moving))
     interpolation = None if image.is_label and job.interpolation == "label" else job.interpolation
     io.save(resample(image, io.load(job.reference).grid, transform, interpolation), job.out)
     return job.out
 
 
 def chained(paths: Sequence[Path]) -> Transform:
-    """One transform of several files in the order of ANTs: points go through the first file first (so an image is moved by the last first)."""
+    """One transform of several files in the order of ANTs: points go through the first file first."""
     return compose([io.load_transform(path) for path in paths])
-
-
-def labelled(image: Image, interpolation: str | None, path: Path) -> Image:
-    """``image`` as labels where that was asked for, or where it looks like labels and nothing was asked for."""
-    if interpolation in ("linear", "cubic"):
-        if looks_like_labels(image.data[0]):
-            warn(f"{path}: looks like a label map; {interpolation} interpolation makes labels that mean nothing")
-        return image
-    if interpolation == "label":
-        return Image(image.data, image.grid, image.mask, is_label=True)
-    if interpolation is None and looks_like_labels(image.data[0]):
-        warn(f"{path}: looks like a label map and is treated as one; give --interpolation linear if it is not")
-        return Image(image.data, image.grid, image.mask, is_label=True)
-    return image
 
 
 def is_points(path: Path) -> bool:
@@ -88,7 +74,7 @@ def convert(given: Path, out: Path, reference: Path | None = None, overwrite: bo
 
 
 def join(given: Sequence[Path], out: Path, reference: Path | None = None, overwrite: bool = False) -> Path:
-    """Write several transforms as one; the last is applied first to points."""
+    """Write several transforms as one; points go through the first one first."""
     check_file(out, overwrite, given)
     return _save(chained(given), out, reference)
 

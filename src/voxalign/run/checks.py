@@ -50,6 +50,18 @@ def looks_like_labels(values: NDArray) -> bool:
     return bool(inside.any() and (here[inside] == there[inside]).mean() > 0.6)
 
 
+def labelled(image: Image, interpolation: str | None, name: str) -> Image:
+    """``image`` as labels where that was asked for, or where it looks like labels and nothing was asked for."""
+    if image.is_label or not (interpolation == "label" or looks_like_labels(image.data[0])):
+        return image
+    if interpolation in ("linear", "cubic"):
+        warn(f"{name}: looks like a label map; {interpolation} interpolation makes labels that mean nothing")
+        return image
+    if interpolation is None:
+        warn(f"{name}: looks like a label map and is treated as one; ask for linear interpolation if it is not")
+    return Image(image.data, image.grid, image.mask, is_label=True)
+
+
 def check_pair(fixed: Image, moving: Image, start: str) -> None:
     """Refuse pairs that cannot share a space; notice those that do not overlap.
 
