@@ -78,14 +78,17 @@ def _two_displacements(shape: tuple, rng: Rng) -> list[tuple]:
 def _windows(shape: tuple, rng: Rng) -> list[tuple]:
     mask = rng.random(shape) < 0.8
     fixed = _image(shape, rng)
-    return [(fixed, None, (2,) * len(shape)), (fixed * mask, mask, tuple(range(1, len(shape) + 1)))]
+    box = [np.ones(5, np.float32)] * len(shape)
+    bell = [np.exp(-0.5 * np.linspace(-2, 2, 2 * k + 3) ** 2).astype(np.float32) for k in range(len(shape))]
+    return [(fixed, None, box), (fixed * mask, mask, bell)]
 
 
 def _lncc(shape: tuple, rng: Rng) -> list[tuple]:
     cases = []
-    for fixed, mask, radius in _windows(shape, rng):
+    for fixed, mask, weights in _windows(shape, rng):
         moved = (fixed + _image(shape, rng)) * (1 if mask is None else mask)
-        cases.append((fixed, moved.astype(np.float32), reference.window_statistics(fixed, mask, radius), radius))
+        windows = reference.window_statistics(fixed, mask, weights)
+        cases += [(fixed, moved.astype(np.float32), windows, noise) for noise in (0.0, 0.05)]
     return cases
 
 
@@ -127,6 +130,7 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "lookup": lambda shape, rng: [(_bins(shape, rng, 16), _unit(shape, rng), rng.normal(0, 1, (16, 16)))],
     "normal_equations": _normal,
     "pull": _pull,
+    "relax_volume": lambda shape, rng: [(_displacement(shape, rng, 3.0), rng.uniform(0.5, 1, len(shape)), 0.1)],
     "sample": _sample,
     "separable": _separable,
     "smooth": lambda shape, rng: [(rng.random((2, *shape)).astype(np.float32), (0.6, 1.3, 0.0)[:len(shape)])],

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,25 +48,37 @@ class LNCC(Loss):
     Parameters
     ----------
     radius : of the window in voxels, along every axis or one a axis; 4 means 9 voxels wide.
+    window : ``box``, or ``gaussian`` with a sigma of half the radius.
+    noise : 0, or the part of a window's variance that the other image cannot explain even where they are aligned: the loss of a
+        window is then (1 + noise) log(1 - r^2 / (1 + noise)), the mutual information of Gaussian variables, which trusts windows
+        that fit well more than others.
     """
 
     radius: int | tuple[int, ...] = 4
+    window: Literal["box", "gaussian"] = "box"
+    noise: float = 0.0
 
     def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
         """See `Loss.bind`."""
         radius = (self.radius,) * fixed.ndim if isinstance(self.radius, int) else self.radius
-        radius = tuple(min(r, n - 1) for r, n in zip(radius, fixed.shape, strict=True))
+        weights = [self._weights(min(r, n - 1)) for r, n in zip(radius, fixed.shape, strict=True)]
         fixed = masked(fixed, mask)
-        return _BoundLNCC(fixed, mask, radius, kernels.window_statistics(fixed, mask, radius), np.empty((5, *fixed.shape), np.float32))
+        windows = kernels.window_statistics(fixed, mask, weights)
+        return _BoundLNCC(fixed, mask, windows, self.noise, np.empty((5, *fixed.shape), np.float32))
+
+    def _weights(self, radius: int) -> NDArray[np.float32]:
+        """2 r + 1 taps, the middle one 1."""
+        sigma = radius / 2 if self.window == "gaussian" else np.inf
+        return np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-6)) ** 2).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class _BoundLNCC(Bound):
     fixed: NDArray[np.float32]
     mask: NDArray[np.bool_] | None
-    radius: tuple[int, ...]
     windows: kernels.WindowStatistics
+    noise: float
     work: NDArray[np.float32]  # allocated once: new memory costs as much as the sums
 
     def terms(self, moved: NDArray) -> Terms:
-        return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.radius, self.work))
+        return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.noise, self.work))

@@ -30,6 +30,7 @@ class Regularity:
     Parameters
     ----------
     fluid, elastic : sigma in voxels of the Gaussian on each step's equation and on the whole map after it.
+    volume : how far each step evens out changes of volume, 0 to 0.16; shear is left alone.
     damping : information (a voxel's Gauss-Newton weight) that a step is damped by: large against noise.
     demons : weight of the squared residual in the equation; bounds steps where the images disagree.
     step, longest : length of a step as a multiple of the Gauss-Newton one, and its largest in voxels (< 1: invertible).
@@ -37,6 +38,7 @@ class Regularity:
 
     fluid: float = 1.2
     elastic: float = 0.6
+    volume: float = 0.0
     damping: float = 0.3
     demons: float = 1.0
     step: float = 1.4
@@ -111,6 +113,8 @@ def _descend(fixed: Scaled, moving: Scaled, loss: Loss, u: NDArray, steps: int, 
         update = kernels.step(room, weights, regularity.step, regularity.damping, regularity.longest, equation[: len(u)])
         spare = kernels.compose_near(update, u, spare)
         u = kernels.smooth(spare, elastic, u)
+        if regularity.volume:
+            u = kernels.relax_volume(u, weights, regularity.volume, u)
         _hold_faces(u)
         yield terms.value, u
         if len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < 3e-3 * _WINDOW * abs(1 - values[-1]):

@@ -26,17 +26,23 @@ class _Three(ctypes.Structure):
     _fields_ = [("n0", I32), ("n1", I32), ("n2", I32)]
 
 
+class _Weights(ctypes.Structure):
+    _fields_ = [("w0", PTR), ("w1", PTR), ("w2", PTR)]
+
+
 _SIGNATURES = {
     "vx_pull": [PTR, I32, I32, _Three, PTR, _Three, PTR, PTR, PTR, I32, F64, PTR, _Three],
     "vx_sample": [PTR, I32, I32, _Three, PTR, I64, I32, F64, PTR],
     "vx_warp": [PTR, _Three, PTR, PTR, _Three],
     "vx_filter": [PTR, I32, _Three, PTR, I32, PTR, I32, PTR, I32, I32, PTR],
-    "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Three, _Three, F32, PTR, PTR],
-    "vx_lncc_residual": [PTR, PTR, PTR, _Three, _Three, PTR, PTR],
+    "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Three, _Three, _Weights, F32, F32, PTR, PTR],
+    "vx_lncc_residual": [PTR, PTR, PTR, _Three, _Three, _Weights, PTR, PTR],
     "vx_force": [PTR, PTR, PTR, _Three, PTR, F32, PTR],
     "vx_step": [PTR, I64, PTR, F32, F32, F32, PTR],
     "vx_compose": [PTR, PTR, _Three, PTR],
     "vx_compose_near": [PTR, PTR, _Three, PTR],
+    "vx_divergence": [PTR, _Three, PTR],
+    "vx_add_gradient": [PTR, _Three, PTR, F32, PTR],
     "vx_jacobian": [PTR, _Three, PTR],
     "vx_invert": [PTR, _Three, F32, I32, PTR, PTR],
     "vx_normal": [PTR, PTR, PTR, _Three, PTR, PTR],
@@ -179,24 +185,28 @@ def smooth(data: NDArray, sigma, out: NDArray | None = None) -> NDArray:
     return separable(data, [gaussian_weights(s) for s in sigma], True, out)
 
 
-def window_statistics(fixed: NDArray, mask: NDArray | None, radius) -> WindowStatistics:
+def window_statistics(fixed: NDArray, mask: NDArray | None, weights) -> WindowStatistics:
     """See `reference.window_statistics`."""
-    return reference.window_statistics(fixed, mask, radius, separable)
+    return reference.window_statistics(fixed, mask, weights, separable)
 
 
-def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius, work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float = 0.0,
+         work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
     """See `reference.lncc`; ``work`` (5, *shape) spares the allocation, and holds the answer until the next call."""
-    if max(radius) > _MOST_RADIUS:
-        return reference.lncc(fixed, moved, windows, radius)
-    shape, r = _shape(fixed.shape), _Three(*_three(radius, 0))
+    taps = [_f32(w) for w in _three(windows.weights, np.ones(1))]
+    shape, r = _shape(fixed.shape), _Three(*(len(w) // 2 for w in taps))
+    if max(r.n0, r.n1, r.n2) > _MOST_RADIUS:
+        return reference.lncc(fixed, moved, windows, noise)
+    weights = _Weights(*(w.ctypes.data for w in taps))
     work = np.empty((5, *fixed.shape), np.float32) if work is None else work
     terms, out, values = work[:3], work[3:], np.zeros(shape.n0)
     blocks = -(-shape.n0 // _BLOCK)
-    _run("vx_lncc_fit", fixed, moved, windows.icount, windows.mean, windows.ivar, shape, r, windows.floor, terms, values, over=blocks)
-    _run("vx_lncc_residual", fixed, moved, terms, shape, r, out[0], out[1], over=blocks)
+    _run("vx_lncc_fit", fixed, moved, windows.icount, windows.mean, windows.ivar, shape, r, weights, windows.floor, noise, terms, values,
+         over=blocks)
+    _run("vx_lncc_residual", fixed, moved, terms, shape, r, weights, out[0], out[1], over=blocks)
     if windows.mask is not None:
         out *= windows.mask
-    return 1.0 - float(values.sum()) / windows.total, out[0], out[1]
+    return 1.0 + float(values.sum()) / windows.total, out[0], out[1]
 
 
 def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights, kappa: float, out: NDArray | None = None) -> NDArray:
@@ -233,6 +243,22 @@ def _compose(name: str, first: NDArray, second: NDArray, out: NDArray | None) ->
     out = np.empty_like(a) if out is None or len(out) != 3 else out
     _run(name, a, b, _shape(first.shape[1:]), out, over=_rows(first.shape[1:]), grain=16)
     return _unfield(out, len(first))
+
+
+def relax_volume(u: NDArray, weights, amount: float, out: NDArray | None = None) -> NDArray:
+    """See `reference.relax_volume`; ``out`` may be ``u`` itself."""
+    shape, dim = _shape(u.shape[1:]), len(u)
+    a = _field(u)
+    change = np.empty(u.shape[1:], np.float32)
+    if out is not None and len(out) == 3:
+        if out is not u:
+            out[:] = a
+        a = out
+    elif a is u:
+        a = a.copy()
+    _run("vx_divergence", a, shape, change, over=_rows(u.shape[1:]), grain=16)
+    _run("vx_add_gradient", change, shape, _f32(_three(weights, 0.0)), amount, a, over=_rows(u.shape[1:]), grain=16)
+    return _unfield(a, dim)
 
 
 def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray:

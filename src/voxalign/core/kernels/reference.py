@@ -110,6 +110,19 @@ def _jacobian(displacement: NDArray) -> NDArray[np.float64]:
     return jacobian + np.eye(dim)
 
 
+def relax_volume(u: NDArray, weights: Sequence[float], amount: float, out: NDArray | None = None) -> NDArray[np.float32]:
+    """One explicit step of ``du/dt = grad div u`` of a displacement (D, *shape): it evens out changes of volume and leaves shear alone.
+
+    The step of Navier-Cauchy elasticity that belongs to Lame's first parameter. ``weights``: (reference spacing / spacing)^2 of each axis;
+    stable for ``amount`` * sum(weights) < 1/2. Differences are one-sided, backward for the divergence and forward for its gradient;
+    faces are free.
+    """
+    u = u.astype(np.float64)
+    divergence = sum(np.diff(c, axis=k, prepend=np.take(c, [0], k)) for k, c in enumerate(u))
+    gradient = [np.diff(divergence, axis=k, append=np.take(divergence, [-1], k)) for k in range(len(u))]
+    return (u + amount * np.reshape(weights, (-1,) + (1,) * len(u)) * np.stack(gradient)).astype(np.float32)
+
+
 def jacobian_determinant(displacement: NDArray) -> NDArray[np.float32]:
     """det(I + du/dx) of a displacement (D, *shape) -> (*shape)."""
     return np.linalg.det(_jacobian(displacement)).astype(np.float32)
@@ -188,41 +201,46 @@ class WindowStatistics:
     mean: NDArray[np.float32]
     ivar: NDArray[np.float32]
     mask: NDArray[np.bool_] | None
+    weights: tuple[NDArray[np.float32], ...]  # of the window along each axis, 2 r + 1 taps
     total: int  # windows that count
     floor: float  # least sum of squares that is more than rounding
 
 
-def window_statistics(fixed: NDArray, mask: NDArray | None, radius: Sequence[int], box: Callable = separable) -> WindowStatistics:
-    """`WindowStatistics` of ``fixed`` (*shape), 0 where masked; windows have 2 r + 1 voxels along each axis and are cut at the edges."""
+def window_statistics(fixed: NDArray, mask: NDArray | None, weights: Sequence[NDArray], box: Callable = separable) -> WindowStatistics:
+    """`WindowStatistics` of ``fixed`` (*shape), 0 where masked; windows have 2 r + 1 weights along each axis and are cut at the edges."""
     inside = np.ones(fixed.shape, np.float32) if mask is None else mask.astype(np.float32)
-    count, total, squares = box(np.stack([inside, fixed * inside, fixed * fixed * inside]), [np.ones(2 * r + 1) for r in radius], False)
-    floor = 2e-6 * float(np.prod([2 * r + 1 for r in radius]))
-    icount = 1 / np.maximum(count, 1)
+    count, total, squares = box(np.stack([inside, fixed * inside, fixed * fixed * inside]), weights, False)
+    floor = 2e-6 * float(np.prod([w.sum() for w in weights]))
+    icount = 1 / np.maximum(count, 1e-6)
     mean = total * icount
     about = squares - mean * total
     counts = about > floor if mask is None else (about > floor) & mask
     ivar = np.where(counts, 1 / np.maximum(about, floor), 0).astype(np.float32)
-    return WindowStatistics(icount, mean, ivar, mask, max(int(fixed.size if mask is None else mask.sum()), 1), floor)
+    total_count = max(int(fixed.size if mask is None else mask.sum()), 1)
+    return WindowStatistics(icount, mean, ivar, mask, tuple(weights), total_count, floor)
 
 
-def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, radius: Sequence[int],
+def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float = 0.0,
          work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
-    """1 - mean squared local correlation; both images (*shape), 0 where masked.
+    """1 - mean r2, r2 the squared local correlation, or with a noise n > 0: 1 + mean (1 + n) log(1 - r2 / (1 + n)).
 
-    Squared local correlation: Avants et al. 2008 (doi:10.1016/j.media.2007.06.004); residual: twice the window sums of its derivative;
-    curvature: window sums of squared correlation / moved variance, the Gauss-Newton weight of the local linear fit.
+    Both images (*shape), 0 where masked. Squared local correlation: Avants et al. 2008 (doi:10.1016/j.media.2007.06.004); its logarithm is
+    the mutual information of two Gaussian variables, and weighs a window by how well it fits already. Residual: window sums of the
+    derivative; curvature: window sums of r2 / moved variance, the Gauss-Newton weight of the local linear fit.
     """
-    taps = [np.ones(2 * r + 1) for r in radius]
-    sums = separable(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), taps, False).astype(np.float64)
+    sums = separable(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), windows.weights, False).astype(np.float64)
     mean = sums[0] * windows.icount
     variance, covariance = sums[1] - mean * sums[0], sums[2] - windows.mean * sums[0]
     inverse = np.where(variance > windows.floor, 1 / np.maximum(variance, windows.floor), 0)
     alpha = covariance * windows.ivar * inverse
     squared = covariance * alpha
     beta = squared * inverse
-    a, b, c = separable(np.stack([alpha, beta, beta * mean - alpha * windows.mean]), taps, False)
+    left = 1 + noise - np.minimum(squared, 1)
+    loss, gain = ((1 + noise) * np.log(left / (1 + noise)), (1 + noise) / left) if noise > 0 else (-squared, 1)
+    alpha, beta = alpha * gain, beta * gain
+    a, b, c = separable(np.stack([alpha, beta, beta * mean - alpha * windows.mean]), windows.weights, False)
     inside = 1 if windows.mask is None else windows.mask
-    return 1 - squared.sum() / windows.total, (fixed * a - moved * b + c) * inside, b * inside
+    return 1 + loss.sum() / windows.total, (fixed * a - moved * b + c) * inside, b * inside
 
 
 def joint_histogram(fixed: NDArray, moved: NDArray, bins: int) -> NDArray[np.float64]:

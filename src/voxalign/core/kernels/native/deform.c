@@ -97,6 +97,38 @@ API void vx_compose_near(const float *d, const float *u, Shape s, float *out, i6
     free(pad);
 }
 
+/* rows [a, b): divergence by differences to the voxel before; nothing across the first faces */
+API void vx_divergence(const float *u, Shape s, float *out, i64 a, i64 b)
+{
+    const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
+    for (i64 row = a; row < b; row++) {
+        const float *restrict u0 = u + row * s.n2, *restrict u1 = u0 + size, *restrict u2 = u1 + size;
+        const float *restrict z = row >= s.n1 ? u0 - plane : u0, *restrict y = row % s.n1 ? u1 - s.n2 : u1;
+        float *restrict o = out + row * s.n2;
+        o[0] = (u0[0] - z[0]) + (u1[0] - y[0]);
+        SIMD for (i32 x = 1; x < s.n2; x++) o[x] = (u0[x] - z[x]) + (u1[x] - y[x]) + (u2[x] - u2[x - 1]);
+    }
+}
+
+/* rows [a, b): u += amount w grad d by differences to the voxel after; nothing across the last faces */
+API void vx_add_gradient(const float *d, Shape s, const float *w, float amount, float *u, i64 a, i64 b)
+{
+    const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
+    const float w0 = amount * w[0], w1 = amount * w[1], w2 = amount * w[2];
+    for (i64 row = a; row < b; row++) {
+        const float *restrict c = d + row * s.n2, *restrict z = row / s.n1 < s.n0 - 1 ? c + plane : c;
+        const float *restrict y = row % s.n1 < s.n1 - 1 ? c + s.n2 : c;
+        float *restrict u0 = u + row * s.n2, *restrict u1 = u0 + size, *restrict u2 = u1 + size;
+        SIMD for (i32 x = 0; x < s.n2 - 1; x++) {
+            u0[x] += w0 * (z[x] - c[x]);
+            u1[x] += w1 * (y[x] - c[x]);
+            u2[x] += w2 * (c[x + 1] - c[x]);
+        }
+        u0[s.n2 - 1] += w0 * (z[s.n2 - 1] - c[s.n2 - 1]);
+        u1[s.n2 - 1] += w1 * (y[s.n2 - 1] - c[s.n2 - 1]);
+    }
+}
+
 /* rows [a, b): det(I + du/dx), central differences, one-sided at the ends */
 API void vx_jacobian(const float *u, Shape s, float *out, i64 a, i64 b)
 {

@@ -1,0 +1,77 @@
+"""What volumes are held in: NumPy arrays on a CPU, torch tensors on a GPU or inside autograd; and the little the two spell differently.
+
+Most code needs none of this: ``+ - * / & > .sum() .max() .clip() .swapaxes() a[i]`` are the same for both. Nothing here imports torch
+unless a tensor or a device is given, for that takes seconds.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def is_tensor(array: Any) -> bool:
+    """Whether it is a torch tensor."""
+    return not isinstance(array, np.ndarray) and type(array).__module__.partition(".")[0] == "torch"
+
+
+def on(array: NDArray, device: str) -> Any:
+    """``array`` where a device works on it: as it is for ``cpu``, else as a tensor of that device of torch."""
+    if device == "cpu":
+        return array
+    import torch
+
+    return torch.as_tensor(array, device=device)
+
+
+def as_numpy(array: Any) -> NDArray:
+    """Any array as NumPy; from a GPU it is copied."""
+    return array.detach().cpu().numpy() if is_tensor(array) else array
+
+
+def as_fast(array: Any) -> Any:
+    """``array`` as the kernels are fastest on: CPU tensors as NumPy views (float64 ones are left, for exact gradients), all without autograd."""
+    if not is_tensor(array):
+        return array
+    bare = array.detach()
+    return bare.contiguous().numpy() if bare.device.type == "cpu" and bare.dtype.itemsize <= 4 else bare
+
+
+def like(values: ArrayLike, array: Any) -> Any:
+    """A few numbers as an array of the kind, the type and the place of ``array``."""
+    return array.new_tensor(np.asarray(values)) if is_tensor(array) else np.asarray(values, array.dtype)
+
+
+def empty(shape: tuple[int, ...], array: Any) -> Any:
+    """Memory of the kind, the type and the place of ``array``."""
+    return array.new_empty(shape) if is_tensor(array) else np.empty(shape, array.dtype)
+
+
+def full(shape: tuple[int, ...], value: Any, array: Any) -> Any:
+    """One value everywhere, of the kind, the type and the place of ``array``."""
+    return array.new_ones(shape) * value if is_tensor(array) else np.full(shape, value, array.dtype)
+
+
+def keep(array: Any, mask: Any, other: float = 0.0) -> Any:
+    """``array`` with ``other`` where it does not count; all of it counts if ``mask`` is None."""
+    if is_tensor(array):
+        return array if mask is None else array.where(mask, array.new_full((), other))
+    return np.ascontiguousarray(array, np.float32) if mask is None else np.where(mask, array, np.float32(other))
+
+
+def count(mask: Any) -> int:
+    """Voxels that are true."""
+    return int(mask.sum()) if is_tensor(mask) else int(np.count_nonzero(mask))
+
+
+def total(array: Any) -> Any:
+    """The sum, in double precision; of a tensor it is one, so that nobody waits for it and gradients pass."""
+    return array.double().sum() if is_tensor(array) else float(array.sum(dtype=np.float64))
+
+
+def dot(one: Any, other: Any) -> Any:
+    """Sum of the products, in double precision, as `total`."""
+    if is_tensor(one):
+        return (one.double() * other).sum()
+    return sum(float(np.multiply(a, b, dtype=np.float64).sum()) for a, b in zip(one, other, strict=True))  # by planes: they stay in the cache
