@@ -14,7 +14,7 @@ _HOME = {
     "load_transform": "transform", "save_transform": "transform",
 }
 
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str):

@@ -82,7 +82,7 @@ def plain(value: Any) -> Any:
 
 def _check_target(final: Path) -> None:
     if final.is_symlink():
-        raise SecurityError(f"{str(final)!r} is a symbolic link: refusing to write through it; remove the link or choose another name")
+        raise SecurityError(f"{str(final)!r} is a symbolic link: not followed; remove the link or choose another name")
     if final.is_dir():
         raise InputError(f"{str(final)!r} is a folder: expected the name of a file to write")
     if not final.parent.is_dir():

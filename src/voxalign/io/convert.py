@@ -5,14 +5,13 @@ Array axes stay as nibabel has them (i, j, k); SimpleITK's ``GetArrayFromImage``
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Image, InputError, InputWarning
-from .header import from_lps
+from ..core import Grid, Image, InputError
+from .header import from_lps, say
 from .nifti import embed, stored_type
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def as_image(thing: Any, is_label: bool = False) -> Image:
         thing = thing.detach().cpu().numpy()
     if isinstance(thing, np.ndarray):
         return _from_array(thing, is_label)
-    raise InputError(f"cannot make an image of {type(thing).__name__}: expected a path, an array, an Image, a nibabel or a SimpleITK image")
+    raise InputError(f"cannot make an image of {type(thing).__name__}: expected a path, an array, an Image, "
+                     "a nibabel or a SimpleITK image")
 
 
 def to_nibabel(image: Image) -> nibabel.Nifti1Image:
@@ -58,7 +58,8 @@ def to_nibabel(image: Image) -> nibabel.Nifti1Image:
     import nibabel
 
     data = image.data.astype(stored_type(image), copy=False)
-    volumes = data[0] if image.channels == 1 else np.moveaxis(data, 0, -1).reshape(*image.grid.shape, *(1,) * (4 - image.dim), image.channels)
+    shape = image.grid.shape if image.channels == 1 else (*image.grid.shape, *(1,) * (4 - image.dim), image.channels)
+    volumes = np.moveaxis(data, 0, -1).reshape(shape)
     affine = embed(image.grid.affine)
     out = nibabel.Nifti1Image(volumes, affine)
     out.header.set_xyzt_units("mm")
@@ -77,7 +78,7 @@ def to_sitk(image: Image) -> SimpleITK.Image:
     turned = np.ascontiguousarray(np.moveaxis(data, 0, -1).transpose(*range(image.dim - 1, -1, -1), image.dim))
     out = SimpleITK.GetImageFromArray(turned if image.channels > 1 else turned[..., 0], isVector=image.channels > 1)
     if not image.grid.is_orthogonal:
-        warnings.warn("the grid is sheared: SimpleITK keeps its direction but may refuse to write it", InputWarning, stacklevel=2)
+        say("the grid is sheared: SimpleITK keeps its direction but may refuse to write it")
     lps = from_lps(image.grid.affine)
     out.SetSpacing(image.grid.spacing.tolist())
     out.SetDirection((lps[:-1, :-1] / image.grid.spacing).ravel().tolist())
@@ -96,13 +97,13 @@ def _from_nibabel(thing: Any, is_label: bool) -> Image:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) not in (2, 3):
-        raise InputError(f"a nibabel image of shape {thing.shape}: expected 2-D or 3-D; take one volume with image.slicer[..., t]")
+        raise InputError(f"a nibabel image of shape {thing.shape}: expected 2-D or 3-D; take one with image.slicer[..., t]")
     affine = np.array(thing.affine, np.float64)
     units = getattr(thing.header, "get_xyzt_units", lambda: ("mm",))()[0]
     factor = _MILLIMETRES.get(units, 1.0)
     if factor != 1:
-        warnings.warn(f"nibabel image converted from {units} to mm", InputWarning, stacklevel=3)
-    affine = np.diag([factor, factor, factor, 1.0]) @ affine
+        say(f"nibabel image converted from {units} to mm")
+    affine = affine * [[factor], [factor], [factor], [1.0]]
     if len(shape) == 2:
         affine = affine[np.ix_([0, 1, 3], [0, 1, 3])]
     return Image(np.asanyarray(thing.dataobj).reshape(shape), Grid(shape, affine), is_label=is_label)

@@ -23,12 +23,13 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from ..core import InputError, SecurityError
-from .header import Header, check_spacing, from_lps, make_grid, refuse, shown
+from .header import Header, check_spacing, from_lps, make_grid, note, refuse, shown
 from .stream import open_file
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", _DEFLATED}
 _LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"}
+_PLACE_GROUPS = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 _MAX_INFLATED = 1 << 30
 _SAME_MM = 0.01  # nearer slices are one; more than this off a regular lattice is said
 _MISSING = 1.5  # a gap of more than this many usual ones is a missing slice
@@ -64,16 +65,15 @@ def read_header(path: Path, series: str | None = None) -> Header:
     files, notes = _files(path, series)
     if "ImagePositionPatient" not in files[0][1] and "PerFrameFunctionalGroupsSequence" not in files[0][1]:
         return _projection(path, files, notes)
-    slices = [plane for file, dataset in files for plane in _slices(file, dataset)]
-    _check_same(path, slices)
-    slices = _without_twins(path, sorted(slices, key=_height))
-    if len(slices) < sum(1 for file, dataset in files for _ in _slices(file, dataset)):
-        notes += (f"{shown(path)}: the same slice is there more than once; identical copies were dropped",)
+    planes = [plane for file, dataset in files for plane in _slices(file, dataset)]
+    _check_same(path, planes)
+    slices, twin_notes = _without_twins(path, sorted(planes, key=_height))
     affine, place_notes = _affine(path, slices)
-    first = files[0][1]
+    grid = make_grid(path, (*slices[0].shape, len(slices)), affine)
+    datasets = [dataset for _, dataset in files]
     scale = slices[0].scale if len({plane.scale for plane in slices}) == 1 else (1.0, 0.0)
-    return Header("DICOM", make_grid(path, (*slices[0].shape, len(slices)), affine), _dtype(first), partial(_read, slices, scale),
-                  scale=scale, notes=(*notes, *_notes(path, [d for _, d in files]), *place_notes), details=_details(first, len(files)))
+    return Header("DICOM", grid, _dtype(datasets[0]), partial(_read, slices, scale), scale=scale,
+                  notes=(*notes, *_notes(path, datasets), *twin_notes, *place_notes), details=_details(datasets))
 
 
 # ---------------------------------------------------------------- files
@@ -87,7 +87,8 @@ def _files(path: Path, series: str | None) -> tuple[list[tuple[Path, Dataset]], 
     images = [(file, dataset) for file, dataset in found if "Rows" in dataset and "Columns" in dataset]
     if not images:
         raise refuse(path, "the folder holds no DICOM images: expected the files of one series (not folders of them)")
-    notes = () if len(images) == len(found) else (f"{shown(path)}: {len(found) - len(images)} DICOM files without an image were ignored",)
+    others = len(found) - len(images)
+    notes = (note(path, f"{others} DICOM files without an image were ignored"),) if others else ()
     kept = _one_series(path, images, series)
     return [(file, _checked(file, dataset)) for file, dataset in kept], notes
 
@@ -100,13 +101,13 @@ def _looks_dicom(path: Path) -> bool:
 
 def _bare(first: bytes) -> bool:
     """Whether these bytes start a dataset that lacks the preamble."""
-    return first[:4] in (b"\x02\0\0\0", b"\x02\0\x01\0", b"\x08\0\0\0", b"\x08\0\x01\0", b"\x08\0\x05\0", b"\x08\0\x08\0", b"\x08\0\x16\0", b"\0\x08\0\x05")
+    return first[:2] in (b"\x02\0", b"\x08\0") or first[:4] == b"\0\x08\0\x05"
 
 
 def _preamble_note(path: Path) -> tuple[str, ...]:
     with open_file(path) as file:
         bare = file.read(132)[128:] != b"DICM"
-    return (f"{shown(path)}: a DICOM file without its preamble; read all the same",) if bare else ()
+    return (note(path, "a DICOM file without its preamble; read all the same"),) if bare else ()
 
 
 def _refuse_index(path: Path) -> None:
@@ -116,7 +117,7 @@ def _refuse_index(path: Path) -> None:
     records = _dataset(path).get("DirectoryRecordSequence", [])
     names = [part for record in records for part in np.atleast_1d(record.get("ReferencedFileID", []))]
     if any(part in ("..", ".") or "/" in part or "\\" in part for part in map(str, names)):
-        raise SecurityError(f"{shown(path)}: it points outside its folder: refused")
+        raise SecurityError(note(path, "it points outside its folder: refused"))
     raise refuse(path, "an index of a DICOM medium: give the folder of one series instead")
 
 
@@ -137,7 +138,7 @@ def _strictly(path: Path) -> Iterator[None]:
     except (InputError, SecurityError):
         raise
     except (RecursionError, MemoryError):
-        raise SecurityError(f"{shown(path)}: absurdly nested or long DICOM elements: refused") from None
+        raise SecurityError(note(path, "absurdly nested or long DICOM elements: refused")) from None
     except InvalidDicomError:
         raise refuse(path, "not a DICOM file, or damaged") from None
     except OSError as error:
@@ -160,7 +161,7 @@ def _check_deflated(path: Path) -> None:
         while block := engine.unconsumed_tail or file.read(1 << 16):
             total += len(engine.decompress(block, 1 << 20))
             if total > _MAX_INFLATED:
-                raise SecurityError(f"{shown(path)}: it unpacks to more than {_MAX_INFLATED} bytes: refused")
+                raise SecurityError(note(path, f"it unpacks to more than {_MAX_INFLATED} bytes: refused"))
 
 
 def _one_series(path: Path, images: list[tuple[Path, Dataset]], series: str | None) -> list[tuple[Path, Dataset]]:
@@ -169,7 +170,7 @@ def _one_series(path: Path, images: list[tuple[Path, Dataset]], series: str | No
         groups.setdefault(str(dataset.get("SeriesInstanceUID", "")), []).append((file, dataset))
     if series is not None and series in groups:
         return groups[series]
-    listed = "; ".join(f"{uid or 'none'} ({len(members)} {members[0][1].get('Modality', '')} images)" for uid, members in groups.items())
+    listed = "; ".join(f"{uid or 'none'} ({len(found)} {found[0][1].get('Modality', '')} images)" for uid, found in groups.items())
     if series is not None:
         raise refuse(path, f"no series {series!r} here: expected one of {listed}")
     if len(groups) > 1:
@@ -180,9 +181,10 @@ def _one_series(path: Path, images: list[tuple[Path, Dataset]], series: str | No
 def _checked(path: Path, dataset: Dataset) -> Dataset:
     """Refuse what is not a plane of grey values."""
     if "Rows" not in dataset or "Columns" not in dataset:
-        raise refuse(path, f"a DICOM object without an image ({dataset.get('Modality', 'not an image')}): expected CT, MR, PET or the like")
-    if dataset.get("SamplesPerPixel", 1) != 1 or not str(dataset.get("PhotometricInterpretation", "MONOCHROME2")).startswith("MONOCHROME"):
-        raise refuse(path, f"colour pixels ({dataset.get('PhotometricInterpretation')}): expected grey values; convert it to a picture first")
+        raise refuse(path, f"a DICOM object without an image ({dataset.get('Modality', 'unknown')}): expected CT, MR, PET or the like")
+    colour = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
+    if dataset.get("SamplesPerPixel", 1) != 1 or not colour.startswith("MONOCHROME"):
+        raise refuse(path, f"colour pixels ({colour}): expected grey values; convert it to a picture first")
     if dataset.get("Modality") == "SEG" or dataset.get("BitsAllocated") == 1:
         raise refuse(path, "a DICOM segmentation: convert it to a NIfTI label map first")
     if "MOSAIC" in [str(word).upper() for word in np.atleast_1d(dataset.get("ImageType", []))]:
@@ -205,24 +207,39 @@ def _plane(path: Path, dataset: Dataset) -> _Slice:
     for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
         if not dataset.get(name):
             raise refuse(path, f"it lacks {name}: where it lies in the patient is unknown")
+    scale = (float(dataset.DoseGridScaling), 0.0) if "DoseGridScaling" in dataset else _rescale(dataset)
+    position, axes, spacing = _checked_place(path, dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing)
+    return _Slice(path, None, position, axes, spacing, _size(dataset), _checked_scale(path, scale))
+
+
+def _rescale(dataset: Dataset) -> tuple[float, float]:
+    """Slope and intercept; what is not given changes nothing."""
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    scale = (float(dataset.DoseGridScaling), 0.0) if "DoseGridScaling" in dataset else (float(1 if slope is None else slope), float(intercept or 0))
-    return _make(path, None, dataset, dataset.ImagePositionPatient, dataset.ImageOrientationPatient, dataset.PixelSpacing, scale)
+    return float(1 if slope is None else slope), float(0 if intercept is None else intercept)
 
 
-def _make(path: Path, frame: int | None, dataset: Dataset, position: Sequence, orientation: Sequence, spacing: Sequence,
-          scale: tuple[float, float]) -> _Slice:
+def _checked_scale(path: Path, scale: tuple[float, float]) -> tuple[float, float]:
+    if not all(np.isfinite(scale)) or scale[0] == 0:
+        raise refuse(path, f"rescale slope and intercept are {scale}: expected finite numbers, the slope not 0")
+    return scale
+
+
+def _size(dataset: Dataset) -> tuple[int, int]:
+    return int(dataset.Columns), int(dataset.Rows)
+
+
+def _checked_place(path: Path, position: Sequence, orientation: Sequence,
+                   spacing: Sequence) -> tuple[NDArray, NDArray, tuple[float, float]]:
+    """Position (3,), unit axes (3, 2) and spacing along x and y of a plane."""
     axes = np.array(orientation, np.float64).reshape(2, 3).T
     lengths = np.linalg.norm(axes, axis=0)
     if not np.isfinite(axes).all() or np.abs(lengths - 1).max() > 1e-2 or abs(axes[:, 0] @ axes[:, 1]) > 1e-2:
-        raise refuse(path, f"ImageOrientationPatient is {[float(v) for v in orientation]}: expected two unit vectors at right angles")
+        raise refuse(path, f"ImageOrientationPatient is {axes.T.ravel().tolist()}: expected two unit vectors at right angles")
     check_spacing(path, "PixelSpacing", [float(v) for v in spacing])
     place = np.array(position, np.float64)
     if place.shape != (3,) or not np.isfinite(place).all():
         raise refuse(path, f"ImagePositionPatient is {[str(v) for v in position]}: expected three numbers")
-    if not all(np.isfinite(scale)) or scale[0] == 0:
-        raise refuse(path, f"rescale slope and intercept are {scale}: expected finite numbers, the slope not 0")
-    return _Slice(path, frame, place, axes / lengths, (float(spacing[1]), float(spacing[0])), (int(dataset.Columns), int(dataset.Rows)), scale)
+    return place, axes / lengths, (float(spacing[1]), float(spacing[0]))
 
 
 def _offset_frames(path: Path, dataset: Dataset) -> list[_Slice]:
@@ -241,12 +258,12 @@ def _enhanced(path: Path, dataset: Dataset) -> list[_Slice]:
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     planes = []
     for k, own in enumerate(dataset.PerFrameFunctionalGroupsSequence):
-        where, tilt, size = (_group(own, shared, name) for name in ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence"))
+        where, tilt, size = (_group(own, shared, name) for name in _PLACE_GROUPS)
         if where is None or tilt is None or size is None:
             raise refuse(path, f"frame {k} lacks its position, orientation or spacing: where it lies in the patient is unknown")
-        values = _group(own, shared, "PixelValueTransformationSequence") or Dataset()
-        scale = (float(values.get("RescaleSlope", 1)), float(values.get("RescaleIntercept", 0)))
-        planes.append(_make(path, k, dataset, where.ImagePositionPatient, tilt.ImageOrientationPatient, size.PixelSpacing, scale))
+        scale = _checked_scale(path, _rescale(_group(own, shared, "PixelValueTransformationSequence") or Dataset()))
+        place = _checked_place(path, where.ImagePositionPatient, tilt.ImageOrientationPatient, size.PixelSpacing)
+        planes.append(_Slice(path, k, *place, _size(dataset), scale))
     return planes
 
 
@@ -270,21 +287,29 @@ def _check_same(path: Path, slices: list[_Slice]) -> None:
         if np.abs(plane.axes - first.axes).max() > 1e-3:
             raise refuse(path, f"slices of several orientations (a localiser?): {shown(plane.path.name)} differs; separate them")
         if plane.shape != first.shape or np.abs(np.subtract(plane.spacing, first.spacing)).max() > 1e-4:
-            raise refuse(path, f"slices of several sizes: {shown(plane.path.name)} has {plane.shape} pixels of {plane.spacing} mm, "
-                               f"{shown(first.path.name)} {first.shape} of {first.spacing}; separate them")
+            raise refuse(path, f"slices of several sizes: {_say(plane)}, {_say(first)}; separate them")
 
 
-def _without_twins(path: Path, slices: list[_Slice]) -> list[_Slice]:
+def _say(plane: _Slice) -> str:
+    return f"{shown(plane.path.name)} has {plane.shape[0]}x{plane.shape[1]} pixels of {plane.spacing[0]:g}x{plane.spacing[1]:g} mm"
+
+
+def _without_twins(path: Path, slices: list[_Slice]) -> tuple[list[_Slice], tuple[str, ...]]:
     """Identical slices at one place once; different ones are several volumes."""
-    kept: list[_Slice] = []
-    for plane in slices:
-        if kept and np.linalg.norm(plane.position - kept[-1].position) < _SAME_MM:
-            if not np.array_equal(_pixels([plane])[0] * plane.scale[0] + plane.scale[1], _pixels([kept[-1]])[0] * kept[-1].scale[0] + kept[-1].scale[1]):
-                raise refuse(path, f"several different slices at one position ({_height(plane):.2f} mm along the normal): time points, echoes or "
-                                   "directions? separate them")
-        else:
+    kept = slices[:1]
+    for plane in slices[1:]:
+        if np.linalg.norm(plane.position - kept[-1].position) >= _SAME_MM:
             kept.append(plane)
-    return kept
+        elif not np.array_equal(_real(plane), _real(kept[-1])):
+            raise refuse(path, f"several different slices at one position ({_height(plane):.2f} mm along the normal): time points, "
+                               "echoes or directions? separate them")
+    dropped = len(slices) - len(kept)
+    return kept, (note(path, f"{dropped} identical copies of slices were dropped"),) if dropped else ()
+
+
+def _real(plane: _Slice) -> NDArray:
+    """Values of a plane, rescaled."""
+    return _pixels([plane])[0] * plane.scale[0] + plane.scale[1]
 
 
 # ---------------------------------------------------------------- geometry
@@ -299,7 +324,7 @@ def _affine(path: Path, slices: list[_Slice]) -> tuple[NDArray[np.float64], tupl
     sideways = np.linalg.norm(np.cross(step, _normal(first))) / np.linalg.norm(step)
     if len(slices) > 1 and sideways > _TILT:
         degrees = np.degrees(np.arcsin(min(sideways, 1.0)))
-        notes += (f"{shown(path)}: slices are shifted sideways (gantry tilt of {degrees:.2f} degrees); the sheared geometry is kept exactly",)
+        notes += (note(path, f"slices shift sideways (gantry tilt of {degrees:.2f} degrees); the sheared geometry is kept exactly"),)
     if not np.allclose(last.position, first.position + (len(slices) - 1) * step, atol=1e-6):
         raise refuse(path, "the positions of its slices cannot be put on a lattice")
     return from_lps(affine), notes
@@ -314,13 +339,14 @@ def _step(path: Path, slices: list[_Slice]) -> tuple[NDArray[np.float64], tuple[
     usual = float(np.median(gaps))
     if gaps.max() > _MISSING * usual:
         k = int(gaps.argmax())
-        raise refuse(path, f"a slice is missing: {gaps[k]:.2f} mm between {shown(slices[k].path.name)} and {shown(slices[k + 1].path.name)}, "
-                           f"{usual:.2f} mm elsewhere; complete the series")
+        where = f"between {shown(slices[k].path.name)} and {shown(slices[k + 1].path.name)}"
+        raise refuse(path, f"a slice is missing: {gaps[k]:.2f} mm {where}, {usual:.2f} mm elsewhere; complete the series")
     step = (positions[-1] - positions[0]) / (len(slices) - 1)
     off = np.linalg.norm(positions - (positions[0] + np.arange(len(slices))[:, None] * step), axis=1).max()
     if off <= max(_SAME_MM, 1e-3 * usual):
         return step, ()
-    return step, (f"{shown(path)}: slices are {gaps.min():.3f} to {gaps.max():.3f} mm apart; equal steps are assumed, wrong by up to {off:.3g} mm",)
+    uneven = f"slices are {gaps.min():.3f} to {gaps.max():.3f} mm apart"
+    return step, (note(path, f"{uneven}; equal steps are assumed, wrong by up to {off:.3g} mm"),)
 
 
 def _thickness(plane: _Slice) -> float:
@@ -339,39 +365,40 @@ def _projection(path: Path, files: list[tuple[Path, Dataset]], notes: tuple[str,
     if len(files) > 1:
         raise refuse(path, "its files lack ImagePositionPatient: where they lie in the patient is unknown")
     with _strictly(file):
-        spacing = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing") or [1, 1]
-        check_spacing(file, "PixelSpacing", [float(v) for v in spacing])
-        affine = np.diag([-float(spacing[1]), -float(spacing[0]), 1.0])
-        scale = (float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0)))
-        frames = int(dataset.get("NumberOfFrames") or 1)
-        note = f"{shown(file)}: it has no position in a patient; a 2-D image from its first pixel is made of it"
-        return Header("DICOM", make_grid(file, (int(dataset.Columns), int(dataset.Rows)), affine), _dtype(dataset), partial(_read_picture, file),
-                      frames, scale=scale, notes=(*notes, *_notes(path, [dataset]), note), details=_details(dataset, 1))
+        spacing = [float(v) for v in dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing") or [1, 1]]
+        check_spacing(file, "PixelSpacing", spacing)
+        grid = make_grid(file, _size(dataset), np.diag([-spacing[1], -spacing[0], 1.0]))
+        notes += (*_notes(path, [dataset]), note(path, "it has no position in a patient; a 2-D image from its first pixel is made of it"))
+        return Header("DICOM", grid, _dtype(dataset), partial(_read_picture, file), int(dataset.get("NumberOfFrames") or 1),
+                      scale=_checked_scale(file, _rescale(dataset)), notes=notes, details=_details([dataset]))
 
 
 # ---------------------------------------------------------------- remarks
 def _notes(path: Path, datasets: list[Dataset]) -> tuple[str, ...]:
-    first, name = datasets[0], shown(path)
-    lossy = any(str(d.get("LossyImageCompression", "")) == "01" or _syntax(d) in _LOSSY for d in datasets)
+    first = datasets[0]
+    no_scale = first.get("Modality") == "CT" and "RescaleIntercept" not in first and "PerFrameFunctionalGroupsSequence" not in first
     found = {
-        "the pixels went through lossy compression": lossy,
-        "CT without rescale slope and intercept: values may not be Hounsfield units":
-            first.get("Modality") == "CT" and "RescaleIntercept" not in first and "PerFrameFunctionalGroupsSequence" not in first,
+        "the pixels went through lossy compression":
+            any(str(d.get("LossyImageCompression", "")) == "01" or _syntax(d) in _LOSSY for d in datasets),
+        "CT without rescale slope and intercept: values may not be Hounsfield units": no_scale,
         "its header says that text is burned into the pixels (it may identify the patient)":
             any(d.get("BurnedInAnnotation") == "YES" for d in datasets),
-        "grey values are inverted (MONOCHROME1); they are kept as stored": first.get("PhotometricInterpretation") == "MONOCHROME1",
-        "slices of several frames of reference: the patient may have been repositioned": len({d.get("FrameOfReferenceUID") for d in datasets}) > 1}
-    return tuple(f"{name}: {text}" for text, holds in found.items() if holds)
+        "grey values are inverted (MONOCHROME1); they are kept as stored":
+            first.get("PhotometricInterpretation") == "MONOCHROME1",
+        "slices of several frames of reference: the patient may have been repositioned":
+            len({d.get("FrameOfReferenceUID") for d in datasets}) > 1}
+    return tuple(note(path, text) for text, holds in found.items() if holds)
 
 
 def _syntax(dataset: Dataset) -> str:
     return str(getattr(dataset, "file_meta", Dataset()).get("TransferSyntaxUID", ""))
 
 
-def _details(dataset: Dataset, count: int) -> dict:
+def _details(datasets: list[Dataset]) -> dict:
     """What may be shown: nothing that identifies a patient."""
-    return {"units": "mm", "modality": str(dataset.get("Modality", "")), "files": count, "series": str(dataset.get("SeriesInstanceUID", "")),
-            "frame_of_reference": str(dataset.get("FrameOfReferenceUID", "")), "transfer_syntax": _syntax(dataset)}
+    words = {"modality": "Modality", "series": "SeriesInstanceUID", "frame_of_reference": "FrameOfReferenceUID"}
+    shown_words = {key: str(datasets[0].get(name, "")) for key, name in words.items()}
+    return {"units": "mm", **shown_words, "files": len(datasets), "transfer_syntax": _syntax(datasets[0])}
 
 
 def _dtype(dataset: Dataset) -> np.dtype:
@@ -384,7 +411,7 @@ def _read(slices: list[_Slice], scale: tuple[float, float], frame: int) -> NDArr
     """(1, columns, rows, slices); stored values, or real ones where each slice has its own scale."""
     planes = _pixels(slices)
     if any(plane.scale != scale for plane in slices):
-        planes = [(pixels * plane.scale[0] + plane.scale[1]).astype(np.float32) for pixels, plane in zip(planes, slices, strict=True)]
+        planes = [(p * plane.scale[0] + plane.scale[1]).astype(np.float32) for p, plane in zip(planes, slices, strict=True)]
     return np.stack(planes).transpose(2, 1, 0)[None]
 
 
@@ -412,10 +439,9 @@ def _decoded(path: Path) -> NDArray:
         if not {"PixelData", "FloatPixelData", "DoubleFloatPixelData"} & {element.keyword for element in dataset}:
             raise refuse(path, "it has a header and no pixels")
         if not _syntax(dataset):
+            implicit, little = dataset.original_encoding
             dataset.file_meta = pydicom.dataset.FileMetaDataset()
-            big = dataset.original_encoding[1] is False
-            implicit = dataset.original_encoding[0]
-            dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.2" if big else "1.2.840.10008.1.2.1"
+            dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" + ("" if implicit else ".1" if little else ".2")
         if _syntax(dataset) in _NATIVE:
             return _stored_bits(dataset, _native(path, dataset))
         return _unpacked(path, dataset)
@@ -457,9 +483,9 @@ def _by_itk(path: Path, dataset: Dataset) -> NDArray:
         pixels = sitk.GetArrayFromImage(reader.Execute())
     except RuntimeError:
         syntax = pydicom.uid.UID(_syntax(dataset))
-        raise refuse(path, f"its pixels are compressed in a way that cannot be read here or are damaged (transfer syntax {syntax}, {syntax.name}); "
-                           "decompress it first") from None
-    plane = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")  # ITK has applied them
-    if plane != (None, None):
-        pixels = np.rint((pixels.astype(np.float64) - float(plane[1] or 0)) / float(plane[0] if plane[0] is not None else 1))
+        raise refuse(path, "its pixels are damaged, or compressed in a way that cannot be read here (transfer syntax "
+                           f"{syntax}, {syntax.name}); decompress it first") from None
+    slope, intercept = _rescale(dataset)  # ITK has applied them
+    if (slope, intercept) != (1.0, 0.0):
+        pixels = np.rint((pixels.astype(np.float64) - intercept) / slope)
     return pixels[0] if pixels.shape[0] == 1 else pixels

@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..core import Grid, InputError
+from ..core import Grid, InputError, InputWarning
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -49,9 +51,32 @@ def shown(path: str | os.PathLike[str]) -> str:
     return repr(os.fspath(path))
 
 
+def note(path: str | os.PathLike[str], text: str) -> str:
+    """A remark that names the file."""
+    return f"{shown(path)}: {text}"
+
+
+def warn(path: str | os.PathLike[str], text: str) -> None:
+    """Say something odd about a file that is used all the same."""
+    say(note(path, text))
+
+
+def say(text: str) -> None:
+    """An `InputWarning` in the name of the code that called this package."""
+    warnings.warn(text, InputWarning, stacklevel=_outside())
+
+
+def _outside() -> int:
+    """How many calls above `say` the first one outside this package is."""
+    frame, level = sys._getframe(1), 1
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 def refuse(path: str | os.PathLike[str], reason: str) -> InputError:
     """An `InputError` that names the file."""
-    return InputError(f"{shown(path)}: {reason}")
+    return InputError(note(path, reason))
 
 
 def make_grid(path: Path, shape: tuple[int, ...], affine: ArrayLike) -> Grid:
@@ -88,5 +113,6 @@ def flatten(path: Path, affine: NDArray[np.float64]) -> tuple[NDArray[np.float64
     if tilt > 0.999:
         return plane, ()
     if tilt > 0.5:
-        return plane, (f"{shown(path)}: the plane of this 2-D image is tilted; its projection on the axial plane is used",)
-    return np.diag([*lengths, 1.0]), (f"{shown(path)}: the plane of this 2-D image is not axial; in-plane mm from the first pixel are used",)
+        return plane, (note(path, "the plane of this 2-D image is tilted; its projection on the axial plane is used"),)
+    text = "the plane of this 2-D image is not axial; in-plane mm from the first pixel are used"
+    return np.diag([*lengths, 1.0]), (note(path, text),)

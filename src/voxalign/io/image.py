@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -16,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Image, InputError, InputWarning
+from ..core import Grid, Image, InputError
 from .atomic import write_bytes
-from .header import Header, refuse, shown
+from .header import Header, note, refuse, say, shown, warn
 from .stream import GZIP, Stream, open_file
 
-_SUFFIXES = {".nii": "nifti", ".nii.gz": "nifti", ".hdr": "nifti", ".img": "nifti", ".hdr.gz": "nifti", ".img.gz": "nifti",
-             ".mgz": "mgh", ".mgh": "mgh", ".mgh.gz": "mgh", ".mha": "meta", ".mhd": "meta", ".nrrd": "nrrd", ".nhdr": "nrrd", ".png": "raster",
-             ".jpg": "raster", ".jpeg": "raster", ".tif": "raster", ".tiff": "raster", ".dcm": "dicom", ".ima": "dicom"}
+_NAMES = {"nifti": ".nii .nii.gz .hdr .hdr.gz .img .img.gz", "mgh": ".mgz .mgh .mgh.gz", "meta": ".mha .mhd", "nrrd": ".nrrd .nhdr",
+          "raster": ".png .jpg .jpeg .tif .tiff", "dicom": ".dcm .ima"}
+_SUFFIXES = {suffix: kind for kind, suffixes in _NAMES.items() for suffix in suffixes.split()}
 _READERS = {"nifti": ("nifti", "read_header"), "mgh": ("mgh", "read_header"), "meta": ("itk_image", "read_meta"),
             "nrrd": ("itk_image", "read_nrrd"), "raster": ("raster", "read_header"), "dicom": ("dicom", "read_header")}
 _RASTER_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*")
@@ -56,8 +55,8 @@ def load(path: str | os.PathLike[str], is_label: bool | None = None, frame: int 
     """
     path = Path(path)
     header = read_header(path, series)
-    for note in header.notes:
-        warnings.warn(note, InputWarning, stacklevel=2)
+    for text in header.notes:
+        say(text)
     frame = _chosen_frame(path, header, frame)
     _check_channel(path, header, channel)
     raw = _chosen_channel(header.read(frame), channel)
@@ -96,12 +95,13 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What is known about an image without reading its voxels, in JSON types; errors as in `load`."""
     header = read_header(Path(path))
     grid = header.grid
-    return {"path": os.fspath(path), "format": header.format, "dimension": grid.dim, "shape": list(grid.shape),
-            "spacing_mm": grid.spacing.tolist(), "extent_mm": grid.extent.tolist(), "axes": grid.axes, "orientation": _words(grid),
-            "origin_mm": grid.origin.tolist(), "centre_mm": grid.centre.tolist(), "affine": grid.affine.tolist(),
-            "sheared": not grid.is_orthogonal, "left_handed": grid.is_left_handed, "oblique_degrees": _oblique(grid),
-            "type": header.dtype.newbyteorder("=").name, "kind": header.kind, "channels": header.channels, "frames": header.frames,
-            "scale": list(header.scale), **header.details, "warnings": list(header.notes)}
+    place = {"dimension": grid.dim, "shape": list(grid.shape), "spacing_mm": grid.spacing.tolist(), "extent_mm": grid.extent.tolist(),
+             "axes": grid.axes, "orientation": _words(grid), "oblique_degrees": _oblique(grid), "sheared": not grid.is_orthogonal,
+             "left_handed": grid.is_left_handed, "origin_mm": grid.origin.tolist(), "centre_mm": grid.centre.tolist(),
+             "affine": grid.affine.tolist()}
+    content = {"type": header.dtype.newbyteorder("=").name, "kind": header.kind, "channels": header.channels, "frames": header.frames,
+               "scale": list(header.scale)}
+    return {"path": os.fspath(path), "format": header.format, **place, **content, **header.details, "warnings": list(header.notes)}
 
 
 def sha256(path: str | os.PathLike[str]) -> str:
@@ -158,9 +158,9 @@ def _kind(path: Path) -> tuple[str, tuple[str, ...]]:
     if kind == "dicom" and named is None:
         return kind, ()  # DICOM files have any name, or a number
     if kind != named:
-        return kind, (f"{shown(path)}: by its content this is {_say(kind)}, whatever its name; read as such",)
+        return kind, (note(path, f"by its content this is {_say(kind)}, whatever its name; read as such"),)
     if kind == "nifti" and packed != suffix.endswith(".gz"):
-        return kind, (f"{shown(path)}: it is {'' if packed else 'not '}packed with gzip, unlike its name says; read as it is",)
+        return kind, (note(path, f"it is {'' if packed else 'not '}packed with gzip, unlike its name says; read as it is"),)
     return kind, ()
 
 
@@ -197,7 +197,8 @@ def _say(kind: str) -> str:
 # ---------------------------------------------------------------- which frame and channel
 def _chosen_frame(path: Path, header: Header, frame: int | None) -> int:
     if frame is None and header.frames > 1:
-        raise refuse(path, f"it holds {header.frames} frames where one image is expected: choose one with frame=0 to {header.frames - 1} (--frame)")
+        choice = f"choose one with frame=0 to {header.frames - 1} (--frame)"
+        raise refuse(path, f"it holds {header.frames} frames where one image is expected: {choice}")
     frame = frame or 0
     if not 0 <= frame < header.frames:
         raise refuse(path, f"frame {frame} was asked for: expected 0 to {header.frames - 1}")
@@ -209,8 +210,9 @@ def _check_channel(path: Path, header: Header, channel: int | str | None) -> Non
     if header.kind == "complex" and (channel != "magnitude" or header.dtype.kind != "c"):
         raise refuse(path, "it holds complex numbers: expected real ones; take channel='magnitude' (--channel magnitude)")
     if header.channels > 1 and channel is None:
-        hint = "choose channel='grey', 'all'" if header.kind == "colour" else "is it a displacement field? otherwise choose channel='all'"
-        raise refuse(path, f"it holds {header.channels} values a voxel ({header.kind}): {hint} or 0 to {header.channels - 1} (--channel)")
+        hint = "choose channel='grey', 'all'" if header.kind == "colour" else "a displacement field? else choose channel='all'"
+        number = f"0 to {header.channels - 1} (--channel)"
+        raise refuse(path, f"it holds {header.channels} values a voxel ({header.kind}): {hint} or {number}")
     if channel == "grey" and (header.kind != "colour" or header.channels < 3):
         raise refuse(path, "channel 'grey' was asked for, but it is not a colour image")
     if isinstance(channel, str) and channel not in ("all", "grey", "magnitude"):
@@ -235,7 +237,7 @@ def _labels(path: Path, raw: NDArray, header: Header) -> Image:
     if data.dtype.kind == "f":
         bad = data.size - int(np.isfinite(data).sum())
         if bad:
-            warnings.warn(f"{shown(path)}: {bad} labels are NaN or infinite and were set to 0", InputWarning, stacklevel=3)
+            warn(path, f"{bad} labels are NaN or infinite and were set to 0")
     try:
         return Image(data, header.grid, is_label=True)
     except InputError as error:
@@ -251,7 +253,7 @@ def _intensities(path: Path, raw: NDArray, header: Header) -> Image:
         bad = image.mask.size - int(image.mask.sum())
         if bad == image.mask.size:
             raise refuse(path, "every voxel is NaN or infinite: there is nothing to register")
-        warnings.warn(f"{shown(path)}: {bad} voxels ({bad / image.mask.size:.1%}) are NaN or infinite and were masked out", InputWarning, stacklevel=3)
+        warn(path, f"{bad} voxels ({bad / image.mask.size:.1%}) are NaN or infinite and were masked out")
     return image
 
 
@@ -260,7 +262,7 @@ def _c_order(raw: NDArray, dtype: np.dtype, scale: tuple[float, float]) -> NDArr
     out = np.empty(raw.shape, dtype)
     for channel, wanted in zip(raw, out, strict=True):
         if channel.ndim == 3:
-            for j in range(channel.shape[1]):  # a plane at a time, converted in the file's order and then turned, stays in the cache
+            for j in range(channel.shape[1]):  # converted in the file's order, then turned: a plane at a time stays in the cache
                 wanted[:, j] = _scaled(channel[:, j].T, dtype, scale).T
         else:
             wanted[...] = _scaled(channel, dtype, scale)
@@ -281,7 +283,7 @@ def _shrunk(path: Path, raw: NDArray, header: Header, data: NDArray[np.float32])
     if peak <= _FLOAT_MAX:
         return data
     factor = 10.0 ** np.ceil(np.log10(peak) - 30)
-    warnings.warn(f"{shown(path)}: values up to {peak:.3g} are too large for float32 and were divided by {factor:.0g}", InputWarning, stacklevel=4)
+    warn(path, f"values up to {peak:.3g} are too large for float32 and were divided by {factor:.0g}")
     return np.ascontiguousarray(values / factor, np.float32)
 
 
@@ -290,7 +292,7 @@ def _size_notes(path: Path, grid: Grid) -> tuple[str, ...]:
     largest = grid.extent.max()
     if 5 <= largest <= 3000:
         return ()
-    return (f"{shown(path)}: the image is {largest:.4g} mm long, which no body part is; check the voxel size and its unit",)
+    return (note(path, f"the image is {largest:.4g} mm long, which no body part is; check the voxel size and its unit"),)
 
 
 def _words(grid: Grid) -> list[str]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import warnings
-import zlib
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Image, InputWarning, SecurityError
-from .header import Header, check_spacing, from_lps, make_grid, refuse, shown
-from .nifti import fortran, stored_type
+from ..core import Grid, Image, SecurityError
+from .header import Header, check_spacing, from_lps, make_grid, note, refuse, warn
+from .nifti import fortran, packing, stored_type
 from .stream import Stream, open_file, pack
 
 _HEADER_BYTES = 1 << 20
@@ -55,6 +53,12 @@ class _Voxels:
     def nbytes(self) -> int:
         return math.prod(self.sizes) * self.dtype.itemsize
 
+    def checked(self) -> _Voxels:
+        """Itself, if the file can hold it."""
+        with Stream(self.path, self.start, self.packed) as stream:
+            stream.expect(self.nbytes)
+        return self
+
 
 # ---------------------------------------------------------------- MetaImage
 def read_meta(path: Path) -> Header:
@@ -72,7 +76,7 @@ def read_meta(path: Path) -> Header:
     space = min(dim, 3)
     affine, notes = _meta_affine(path, fields, dim, space)
     channels = int(fields.get("ElementNumberOfChannels", "1"))
-    voxels = _meta_voxels(path, fields, start, (channels, *sizes), dim)
+    voxels = _meta_voxels(path, fields, start, (channels, *sizes), dim).checked()
     kind = "scalar" if channels == 1 else "colour" if voxels.dtype.kind == "u" and channels in (3, 4) else "vector"
     return Header("MetaImage", make_grid(path, sizes[:space], affine), voxels.dtype, partial(_read, voxels),
                   sizes[3] if dim == 4 else 1, channels, kind, notes=notes, details={"units": fields.get("DistanceUnits", "mm")})
@@ -121,12 +125,17 @@ def _meta_affine(path: Path, fields: dict[str, str], dim: int, space: int) -> tu
     if fields.keys() & {"TransformMatrix", "Rotation", "Orientation"}:
         rows = np.reshape(_numbers(path, fields, ("TransformMatrix", "Rotation", "Orientation"), dim * dim), (dim, dim))
     else:
-        notes = (f"{shown(path)}: it says nothing of orientation; axes to the left, to posterior and up are assumed",)
+        notes = (note(path, "it says nothing of orientation; axes to the left, to posterior and up are assumed"),)
     affine = np.eye(space + 1)
     affine[:-1, :-1] = rows[:space, :space].T * spacing
     affine[:-1, -1] = origin[:space]
     factor, unit_notes = _factor(path, fields.get("DistanceUnits", "mm"))
-    return from_lps(np.diag([*[factor] * space, 1.0]) @ affine), notes + unit_notes
+    return from_lps(_scaled(affine, factor)), notes + unit_notes
+
+
+def _scaled(affine: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
+    """The world of an affine in other units."""
+    return affine * np.array([factor] * (len(affine) - 1) + [1.0])[:, None]
 
 
 def _factor(path: Path, unit: str) -> tuple[float, tuple[str, ...]]:
@@ -135,8 +144,8 @@ def _factor(path: Path, unit: str) -> tuple[float, tuple[str, ...]]:
     if unit in ("mm", "", "?"):
         return 1.0, ()
     if unit not in _UNITS:
-        return 1.0, (f"{shown(path)}: unknown unit of length {unit!r} is taken for mm",)
-    return _UNITS[unit], (f"{shown(path)}: converted from {unit} to mm",)
+        return 1.0, (note(path, f"unknown unit of length {unit!r} is taken for mm"),)
+    return _UNITS[unit], (note(path, f"converted from {unit} to mm"),)
 
 
 def _meta_voxels(path: Path, fields: dict[str, str], start: int, sizes: tuple[int, ...], dim: int) -> _Voxels:
@@ -168,7 +177,7 @@ def _beside(path: Path, name: str) -> Path:
         raise refuse(path, f"its voxels are spread over several files ({name!r}): save it as one file")
     found = (path.parent / name).resolve()
     if not found.is_relative_to(path.parent.resolve()):
-        raise SecurityError(f"{shown(path)} names a data file outside its folder ({name!r}): refused; put the two files side by side")
+        raise SecurityError(note(path, f"it names a data file outside its folder ({name!r}): refused; put the two files side by side"))
     if not found.is_file():
         raise refuse(path, f"its data file {name!r} is missing; both files are needed")
     return found
@@ -190,7 +199,7 @@ def read_nrrd(path: Path) -> Header:
     spatial = [k for k, column in enumerate(directions) if column is not None]
     channel_axis, frame_axis = _nrrd_other_axes(path, fields, sizes, spatial)
     affine, space_notes = _nrrd_affine(path, fields, [directions[k] for k in spatial])
-    voxels = _nrrd_voxels(path, fields, start, sizes, (channel_axis, frame_axis))
+    voxels = _nrrd_voxels(path, fields, start, sizes, (channel_axis, frame_axis)).checked()
     channels = 1 if channel_axis is None else sizes[channel_axis]
     kinds = fields.get("kinds", "").lower()
     kind = "scalar" if channels == 1 else "colour" if "color" in kinds else "complex" if "complex" in kinds else "vector"
@@ -224,14 +233,14 @@ def _nrrd_directions(path: Path, fields: dict[str, str], dim: int) -> tuple[list
         if len(found) != dim:
             raise refuse(path, f"space directions are {text!r}: expected {dim} vectors")
         return found, ()
-    note = (f"{shown(path)}: it says nothing of orientation; axes to the left, to posterior and up are assumed",)
+    notes = (note(path, "it says nothing of orientation; axes to the left, to posterior and up are assumed"),)
     spacings = [float(word) for word in fields.get("spacings", "").split()]
     if len(spacings) != dim:
         raise refuse(path, "its header gives neither space directions nor spacings; the size of a voxel is unknown")
     spatial = [k for k, s in enumerate(spacings) if not math.isnan(s)]
     check_spacing(path, "spacings", [spacings[k] for k in spatial])
     axes = np.diag([spacings[k] for k in spatial]).tolist()
-    return [axes[spatial.index(k)] if k in spatial else None for k in range(dim)], note
+    return [axes[spatial.index(k)] if k in spatial else None for k in range(dim)], notes
 
 
 def _nrrd_other_axes(path: Path, fields: dict[str, str], sizes: tuple[int, ...], spatial: list[int]) -> tuple[int | None, int | None]:
@@ -241,7 +250,8 @@ def _nrrd_other_axes(path: Path, fields: dict[str, str], sizes: tuple[int, ...],
     frames = [k for k in others if k > max(spatial, default=-1) or (len(kinds) > k and kinds[k] in ("list", "time"))]
     channels = [k for k in others if k not in frames]
     if len(spatial) not in (2, 3) or len(frames) > 1 or len(channels) > 1:
-        raise refuse(path, f"an image of sizes {sizes} with {len(spatial)} spatial axes: expected 2 or 3, and at most one of channels, one of frames")
+        raise refuse(path, f"an image of sizes {sizes} with {len(spatial)} spatial axes: expected 2 or 3, and at most one axis of "
+                           "channels and one of frames")
     return (channels or [None])[0], (frames or [None])[0]
 
 
@@ -256,7 +266,7 @@ def _nrrd_affine(path: Path, fields: dict[str, str], columns: list) -> tuple[NDA
         raise refuse(path, f"space directions or origin {origin!r} do not fit {dim} axes; the header is damaged") from None
     check_spacing(path, "the length of space directions", np.linalg.norm(affine[:-1, :-1], axis=0))
     factor, notes = _factor(path, fields.get("space units", "").split('" "')[0])
-    affine = np.diag([*[factor] * dim, 1.0]) @ affine
+    affine = _scaled(affine, factor)
     space = _SPACES.get(fields.get("space", "left-posterior-superior").lower())
     if space is None:
         raise refuse(path, f"space {fields['space']!r} is not supported: expected left-posterior-superior, LAS or RAS")
@@ -271,7 +281,8 @@ def _nrrd_voxels(path: Path, fields: dict[str, str], start: int, sizes: tuple[in
     kind = next((t for t, names in _NRRD_TYPES.items() if fields.get("type", "").lower() in names), None)
     encoding = fields.get("encoding", "").lower()
     if kind is None or encoding not in ("raw", "gzip", "gz"):
-        raise refuse(path, f"type {fields.get('type')!r}, encoding {fields.get('encoding')!r}: expected numbers, raw or gzip; save it so")
+        given = f"type {fields.get('type')!r}, encoding {fields.get('encoding')!r}"
+        raise refuse(path, f"{given}: expected numbers, raw or gzip; save it so")
     endian = fields.get("endian", "little" if kind.endswith("1") else "").lower()
     if endian not in ("little", "big"):
         raise refuse(path, f"endian is {endian!r}: expected little or big")
@@ -294,8 +305,7 @@ def _read(voxels: _Voxels, frame: int) -> NDArray:
     with Stream(voxels.path, voxels.start, voxels.packed) as stream:
         stream.expect(voxels.nbytes)
         array = stream.take(voxels.nbytes).view(voxels.dtype).reshape(voxels.sizes[::-1]).T
-        for note in stream.finish():
-            warnings.warn(note, InputWarning, stacklevel=4)
+        stream.finish()
     if voxels.channel_axis is None:
         array = array[None]
         frame_axis = None if voxels.frame_axis is None else voxels.frame_axis + 1
@@ -309,11 +319,12 @@ def _read(voxels: _Voxels, frame: int) -> NDArray:
 def write_meta(image: Image, path: Path) -> list[bytes]:
     """The parts of a ``.mha`` file that holds ``image``."""
     voxels = _interleaved(image)
-    packed = pack([memoryview(voxels)], "zlib", _strategy(image))
+    packed = pack([memoryview(voxels)], "zlib", packing(image))
     lps = _checked_lps(image.grid, path)
-    lines = {"ObjectType": "Image", "NDims": image.dim, "BinaryData": True, "BinaryDataByteOrderMSB": False, "CompressedData": True,
-             "CompressedDataSize": sum(map(len, packed)), "TransformMatrix": _words((lps[:-1, :-1] / image.grid.spacing).T.ravel()),
-             "Offset": _words(lps[:-1, -1]), "CenterOfRotation": _words([0] * image.dim), "ElementSpacing": _words(image.grid.spacing),
+    lines = {"ObjectType": "Image", "NDims": image.dim, "BinaryData": True, "BinaryDataByteOrderMSB": False,
+             "CompressedData": True, "CompressedDataSize": sum(map(len, packed)),
+             "TransformMatrix": _words((lps[:-1, :-1] / image.grid.spacing).T.ravel()), "Offset": _words(lps[:-1, -1]),
+             "CenterOfRotation": _words([0] * image.dim), "ElementSpacing": _words(image.grid.spacing),
              "DimSize": _words(image.grid.shape)}
     if image.channels > 1:
         lines["ElementNumberOfChannels"] = image.channels
@@ -326,13 +337,14 @@ def write_nrrd(image: Image, path: Path) -> list[bytes]:
     voxels = _interleaved(image)
     lps = _checked_lps(image.grid, path)
     many = image.channels > 1
-    columns = [f"({','.join(repr(float(v)) for v in column)})" for column in lps[:-1, :-1].T]
+    columns = [_vector(column) for column in lps[:-1, :-1].T]
     space = "space: left-posterior-superior" if image.dim == 3 else "space dimension: 2"
     lines = ["NRRD0004", f"type: {_NRRD_NAMES[voxels.dtype.str[1:]]}", f"dimension: {image.dim + many}", space,
              f"sizes: {_words([image.channels] * many + list(image.grid.shape))}",
-             f"space directions: {' '.join(['none'] * many + columns)}", f"kinds: {' '.join(['vector'] * many + ['domain'] * image.dim)}",
-             "endian: little", "encoding: gzip", f"space origin: ({','.join(repr(float(v)) for v in lps[:-1, -1])})", "", ""]
-    return ["\n".join(lines).encode(), *pack([memoryview(voxels)], "gzip", _strategy(image))]
+             f"space directions: {' '.join(['none'] * many + columns)}",
+             f"kinds: {' '.join(['vector'] * many + ['domain'] * image.dim)}",
+             "endian: little", "encoding: gzip", f"space origin: {_vector(lps[:-1, -1])}", "", ""]
+    return ["\n".join(lines).encode(), *pack([memoryview(voxels)], "gzip", packing(image))]
 
 
 def _interleaved(image: Image) -> NDArray:
@@ -342,15 +354,14 @@ def _interleaved(image: Image) -> NDArray:
     return planes[0] if len(planes) == 1 else np.ascontiguousarray(np.stack(planes, -1))
 
 
-def _strategy(image: Image) -> int:
-    return zlib.Z_DEFAULT_STRATEGY if image.is_label else zlib.Z_RLE
-
-
 def _checked_lps(grid: Grid, path: Path) -> NDArray[np.float64]:
     if not grid.is_orthogonal:
-        warnings.warn(f"{shown(path)}: the grid is sheared; it is stored exactly, but programs built on ITK may refuse it or read it wrongly",
-                      InputWarning, stacklevel=5)
+        warn(path, "the grid is sheared; it is stored exactly, but programs built on ITK may refuse it or read it wrongly")
     return from_lps(grid.affine)
+
+
+def _vector(values: NDArray) -> str:
+    return f"({','.join(repr(float(v)) for v in values)})"
 
 
 def _words(values) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Image, InputError
-from .header import Header, check_spacing, make_grid, refuse, shown
-from .nifti import fortran, stored_type
+from .header import Header, check_spacing, make_grid, note, refuse, shown
+from .nifti import fortran, packing, stored_type
 from .stream import Stream, pack
 
 _HEADER = np.dtype([("version", ">i4"), ("dims", ">i4", 4), ("type", ">i4"), ("dof", ">i4"), ("good", ">i2"), ("delta", ">f4", 3),
@@ -36,7 +36,7 @@ def read_header(path: Path) -> Header:
         raw = np.frombuffer(first.ljust(_SIZE, b"\0"), _HEADER)[0]
         sizes, code = tuple(int(n) for n in raw["dims"]), int(raw["type"])
         if len(first) < _SIZE or raw["version"] != 1 or min(sizes) < 1 or code not in _TYPES:
-            raise refuse(path, f"not an MGH file, or damaged (version {raw['version']}, sizes {sizes}, type {code}, {len(first)} bytes of header)")
+            raise refuse(path, f"not an MGH file, or damaged (version {raw['version']}, sizes {sizes}, type {code})")
         dtype = np.dtype(_TYPES[code])
         stream.expect(_SIZE + math.prod(sizes) * dtype.itemsize)
     affine, notes = _affine(path, raw)
@@ -53,19 +53,19 @@ def _affine(path: Path, raw: NDArray) -> tuple[NDArray[np.float64], tuple[str, .
         centre = raw["centre"].astype(np.float64)
     else:
         affine[:3, :3] = np.transpose(_DEFAULT_AXES)
-        notes = (f"{shown(path)}: it says nothing of orientation; 1 mm voxels running left, inferior and anterior are assumed",)
+        notes = (note(path, "it says nothing of orientation; 1 mm voxels running left, inferior and anterior are assumed"),)
     affine[:3, 3] = centre - affine[:3, :3] @ (raw["dims"][:3].astype(np.float64) / 2)
     return affine, notes
 
 
 def _read(path: Path, sizes: tuple[int, ...], dtype: np.dtype, frame: int) -> NDArray:
     volume = math.prod(sizes[:3]) * dtype.itemsize
-    with Stream(path) as stream:
+    with Stream(path, tail=True) as stream:  # acquisition parameters and tags follow the voxels
         stream.expect(_SIZE + volume * sizes[3])
         stream.skip(_SIZE + frame * volume)
         voxels = stream.take(volume)
         stream.skip((sizes[3] - 1 - frame) * volume)
-        stream.finish()  # acquisition parameters and tags follow the voxels
+        stream.finish()
     return voxels.view(dtype).reshape(sizes[2::-1]).T[None]
 
 
@@ -81,4 +81,4 @@ def write(image: Image, path: Path, packed: bool) -> list[bytes | memoryview]:
     raw["centre"] = image.grid.world(np.array(image.grid.shape) / 2)
     voxels = [memoryview(fortran(channel.astype(dtype.newbyteorder(">")))) for channel in image.data]
     parts = [raw.tobytes(), *voxels]
-    return pack(parts) if packed else parts
+    return pack(parts, strategy=packing(image)) if packed else parts

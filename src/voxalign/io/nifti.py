@@ -7,7 +7,6 @@ Format: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h
 from __future__ import annotations
 
 import math
-import warnings
 import zlib
 from dataclasses import dataclass
 from functools import partial
@@ -16,25 +15,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Image, InputWarning
-from .header import Header, check_spacing, flatten, make_grid, refuse, shown
+from ..core import Grid, Image
+from .header import Header, check_spacing, flatten, make_grid, note, refuse, warn
 from .stream import Stream, pack
 
 _NIFTI1 = np.dtype([
     ("sizeof_hdr", "i4"), ("data_type", "S10"), ("db_name", "S18"), ("extents", "i4"), ("session_error", "i2"), ("regular", "S1"),
     ("dim_info", "u1"), ("dim", "i2", 8), ("intent_p", "f4", 3), ("intent_code", "i2"), ("datatype", "i2"), ("bitpix", "i2"),
-    ("slice_start", "i2"), ("pixdim", "f4", 8), ("vox_offset", "f4"), ("scl_slope", "f4"), ("scl_inter", "f4"), ("slice_end", "i2"),
-    ("slice_code", "u1"), ("xyzt_units", "u1"), ("cal_max", "f4"), ("cal_min", "f4"), ("slice_duration", "f4"), ("toffset", "f4"),
-    ("glmax", "i4"), ("glmin", "i4"), ("descrip", "S80"), ("aux_file", "S24"), ("qform_code", "i2"), ("sform_code", "i2"),
-    ("quatern", "f4", 3), ("qoffset", "f4", 3), ("srow", "f4", (3, 4)), ("intent_name", "S16"), ("magic", "S4")])
+    ("slice_start", "i2"), ("pixdim", "f4", 8), ("vox_offset", "f4"), ("scl_slope", "f4"), ("scl_inter", "f4"),
+    ("slice_end", "i2"), ("slice_code", "u1"), ("xyzt_units", "u1"), ("cal_max", "f4"), ("cal_min", "f4"),
+    ("slice_duration", "f4"), ("toffset", "f4"), ("glmax", "i4"), ("glmin", "i4"), ("descrip", "S80"), ("aux_file", "S24"),
+    ("qform_code", "i2"), ("sform_code", "i2"), ("quatern", "f4", 3), ("qoffset", "f4", 3), ("srow", "f4", (3, 4)),
+    ("intent_name", "S16"), ("magic", "S4")])
 _NIFTI2 = np.dtype([
     ("sizeof_hdr", "i4"), ("magic", "S8"), ("datatype", "i2"), ("bitpix", "i2"), ("dim", "i8", 8), ("intent_p", "f8", 3),
     ("pixdim", "f8", 8), ("vox_offset", "i8"), ("scl_slope", "f8"), ("scl_inter", "f8"), ("cal_max", "f8"), ("cal_min", "f8"),
-    ("slice_duration", "f8"), ("toffset", "f8"), ("slice_start", "i8"), ("slice_end", "i8"), ("descrip", "S80"), ("aux_file", "S24"),
-    ("qform_code", "i4"), ("sform_code", "i4"), ("quatern", "f8", 3), ("qoffset", "f8", 3), ("srow", "f8", (3, 4)),
-    ("slice_code", "i4"), ("xyzt_units", "i4"), ("intent_code", "i4"), ("intent_name", "S16"), ("dim_info", "u1"), ("unused", "S15")])
-_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 32: "c8", 64: "f8", 128: "u1", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8",
-          1792: "c16", 2304: "u1"}
+    ("slice_duration", "f8"), ("toffset", "f8"), ("slice_start", "i8"), ("slice_end", "i8"), ("descrip", "S80"),
+    ("aux_file", "S24"), ("qform_code", "i4"), ("sform_code", "i4"), ("quatern", "f8", 3), ("qoffset", "f8", 3),
+    ("srow", "f8", (3, 4)), ("slice_code", "i4"), ("xyzt_units", "i4"), ("intent_code", "i4"), ("intent_name", "S16"),
+    ("dim_info", "u1"), ("unused", "S15")])
+_TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 32: "c8", 64: "f8", 128: "u1", 256: "i1", 512: "u2", 768: "u4", 1024: "i8",
+          1280: "u8", 1792: "c16", 2304: "u1"}
 _COLOURS = {128: 3, 2304: 4}
 _CODES = {np.dtype(t): code for code, t in _TYPES.items() if code not in _COLOURS}
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
@@ -42,6 +43,7 @@ _UNIT_NAMES = {0: "unknown", 1: "metre", 2: "mm", 3: "micrometre"}
 _FORM_NAMES = {0: "unknown", 1: "scanner", 2: "aligned", 3: "Talairach", 4: "MNI 152", 5: "template"}
 _VECTOR, _LABEL = 1007, 1002
 _CIFTI = range(3000, 3100)
+_ASSUMED = "the first axis is taken to run right to left, the second to anterior, the third up, the image centred"
 _ATOL_MM = 0.01  # more than this between sform and qform is said
 
 
@@ -56,6 +58,12 @@ class _Layout:
     frames: int
     channels: int
     colours: int  # values that lie together at each voxel (1, or 3 and 4 for colour)
+
+    @property
+    def kind(self) -> str:
+        if self.colours > 1:
+            return "colour"
+        return "complex" if self.dtype.kind == "c" else "vector" if self.channels > 1 else "scalar"
 
     @property
     def volume(self) -> int:
@@ -90,9 +98,8 @@ def read_header(path: Path) -> Header:
     affine, flat_notes = _affine(path, raw, len(layout.shape))
     scale, scale_notes = _scale(path, raw)
     grid = make_grid(path, layout.shape, affine)
-    kind = "colour" if layout.colours > 1 else "complex" if layout.dtype.kind == "c" else "vector" if layout.channels > 1 else "scalar"
-    return Header(_format(raw), grid, layout.dtype, partial(_read, layout), layout.frames,
-                  layout.channels * layout.colours, kind, scale, (*notes, *flat_notes, *scale_notes), _details(raw))
+    return Header(_format(raw), grid, layout.dtype, partial(_read, layout), layout.frames, layout.channels * layout.colours,
+                  layout.kind, scale, (*notes, *flat_notes, *scale_notes), _details(raw))
 
 
 # ---------------------------------------------------------------- header
@@ -164,7 +171,8 @@ def _shape(path: Path, raw: NDArray) -> tuple[tuple[int, ...], int, int]:
         raise refuse(path, "a CIFTI file (surfaces and connectivity), not an image: export the volume first")
     sizes += [1] * (7 - count)
     if count < 2 or math.prod(sizes[5:]) > 1:
-        raise refuse(path, f"an image of size {'x'.join(map(str, dim[1:count + 1]))}: expected 2 or 3 axes, then frames, then channels")
+        given = "x".join(map(str, dim[1:count + 1]))
+        raise refuse(path, f"an image of size {given}: expected 2 or 3 axes, then frames, then channels")
     flat = count == 2 or (count == 5 and sizes[2] == sizes[3] == 1 and int(raw["intent_code"]) == _VECTOR)
     return tuple(sizes[:2] if flat else sizes[:3]), sizes[3], sizes[4]
 
@@ -181,7 +189,7 @@ def _extension_notes(path: Path, stream: Stream, first: bytes, layout: _Layout) 
     while at + 8 <= len(gap):
         length = int.from_bytes(gap[at:at + 4], order)
         if length < 8 or length % 16 or at + length > len(gap):
-            return (f"{shown(path)}: a header extension of {length} bytes (expected a multiple of 16 before the voxels) was ignored",)
+            return (note(path, f"a header extension of {length} bytes (expected a multiple of 16 before the voxels) was ignored"),)
         at += length
     return ()
 
@@ -194,7 +202,7 @@ def _scale(path: Path, raw: NDArray) -> tuple[tuple[float, float], tuple[str, ..
     if slope == 0 or math.isnan(slope):
         return (1.0, 0.0), ()
     if not (math.isfinite(slope) and math.isfinite(inter)):
-        return (1.0, 0.0), (f"{shown(path)}: intensity scaling {slope:g} * value + {inter:g} is not finite and was ignored",)
+        return (1.0, 0.0), (note(path, f"intensity scaling {slope:g} * value + {inter:g} is not finite and was ignored"),)
     return (slope, inter), ()
 
 
@@ -224,30 +232,28 @@ def _affine(path: Path, raw: NDArray, dim: int) -> tuple[NDArray[np.float64], tu
 def _chosen(path: Path, raw: NDArray) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """sform, qform or neither, in mm, (4, 4)."""
     if _format(raw) == "Analyze 7.5":
-        return _centred(raw), (f"{shown(path)}: Analyze 7.5 says nothing of orientation; the first axis is taken to run right to left, "
-                               "the second to anterior, the third up, the image centred",)
+        return _centred(raw), (note(path, f"Analyze 7.5 says nothing of orientation; {_ASSUMED}"),)
     factor, notes = _unit_factor(path, raw)
     if raw["sform_code"] > 0:
         difference = _form_difference(raw, _used_shape(raw))
         if difference is not None and not difference <= _ATOL_MM:
-            notes += (f"{shown(path)}: sform and qform disagree by up to {difference:.3g} mm; the sform is used",)
+            notes += (note(path, f"sform and qform disagree by up to {difference:.3g} mm; the sform is used"),)
         return _in_mm(_sform(raw), factor), notes
     if raw["qform_code"] > 0:
         return _in_mm(_qform(raw), factor), notes
-    return _in_mm(_centred(raw), factor), (*notes, f"{shown(path)}: neither sform nor qform is set; voxel sizes are used, the first axis "
-                                           "is taken to run right to left, the second to anterior, the third up, the image centred")
+    return _in_mm(_centred(raw), factor), (*notes, note(path, f"neither sform nor qform is set; voxel sizes are used, {_ASSUMED}"))
 
 
 def _unit_factor(path: Path, raw: NDArray) -> tuple[float, tuple[str, ...]]:
     unit = int(raw["xyzt_units"]) & 7
     if unit not in _MILLIMETRES:
-        return 1.0, (f"{shown(path)}: unknown unit of length {unit} is taken for mm",)
+        return 1.0, (note(path, f"unknown unit of length {unit} is taken for mm"),)
     factor = _MILLIMETRES[unit]
-    return factor, () if factor == 1 else (f"{shown(path)}: converted from {_UNIT_NAMES[unit]} to mm",)
+    return factor, () if factor == 1 else (note(path, f"converted from {_UNIT_NAMES[unit]} to mm"),)
 
 
 def _in_mm(affine: NDArray[np.float64], factor: float) -> NDArray[np.float64]:
-    return np.diag([factor, factor, factor, 1.0]) @ affine
+    return affine * [[factor], [factor], [factor], [1.0]]
 
 
 def _sform(raw: NDArray) -> NDArray[np.float64]:
@@ -258,6 +264,8 @@ def _qform(raw: NDArray) -> NDArray[np.float64]:
     """Method 2 of nifti1.h: a unit quaternion, the voxel sizes, and the handedness in pixdim[0]."""
     b, c, d = (float(q) for q in raw["quatern"])
     a = 1.0 - (b * b + c * c + d * d)
+    if not math.isfinite(a):
+        return np.full((4, 4), np.nan)
     if a < 1e-7:  # a half turn
         b, c, d = np.array([b, c, d]) / math.sqrt(b * b + c * c + d * d)
         a = 0.0
@@ -293,7 +301,8 @@ def _form_difference(raw: NDArray, shape: tuple[int, ...]) -> float | None:
     if not (raw["sform_code"] > 0 and raw["qform_code"] > 0):
         return None
     corners = np.stack(np.meshgrid(*[(0, n - 1) for n in shape], indexing="ij"), -1).reshape(-1, 3)
-    apart = corners @ (_sform(raw) - _qform(raw))[:3, :3].T + (_sform(raw) - _qform(raw))[:3, 3]
+    with np.errstate(invalid="ignore", over="ignore"):  # a damaged qform beside a good sform gives NaN
+        apart = corners @ (_sform(raw) - _qform(raw))[:3, :3].T + (_sform(raw) - _qform(raw))[:3, 3]
     return float(np.linalg.norm(apart, axis=1).max()) * _MILLIMETRES.get(int(raw["xyzt_units"]) & 7, 1.0)
 
 
@@ -310,8 +319,7 @@ def _read(layout: _Layout, frame: int) -> NDArray:
             stream.skip(frame * layout.volume)
             volumes.append(stream.take(layout.volume))
             stream.skip((layout.frames - 1 - frame) * layout.volume)
-        for note in stream.finish():
-            warnings.warn(note, InputWarning, stacklevel=4)
+        stream.finish()
     return np.concatenate([_view(volume, layout) for volume in volumes]) if len(volumes) > 1 else _view(volumes[0], layout)
 
 
@@ -328,8 +336,12 @@ def write(image: Image, path: Path, packed: bool) -> list[bytes | memoryview]:
     """
     voxels = [fortran(channel.astype(stored_type(image), copy=False)) for channel in image.data]
     parts = [header_bytes(image, voxels[0].dtype, path), *map(memoryview, voxels)]
-    strategy = zlib.Z_DEFAULT_STRATEGY if image.is_label else zlib.Z_RLE  # matches are rare among floats and cost most of the time
-    return pack(parts, strategy=strategy) if packed else parts
+    return pack(parts, strategy=packing(image)) if packed else parts
+
+
+def packing(image: Image) -> int:
+    """zlib's strategy: among floats longer matches are rare, and searching for them takes most of the time."""
+    return zlib.Z_DEFAULT_STRATEGY if image.is_label else zlib.Z_RLE
 
 
 def stored_type(image: Image) -> np.dtype:
@@ -382,8 +394,8 @@ def embed(affine: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _warn_sheared(grid: Grid, path: Path) -> None:
     if not grid.is_orthogonal:
-        warnings.warn(f"{shown(path)}: the grid is sheared; the sform holds it exactly, the qform the nearest rotation "
-                      "(programs that read the qform only will be off)", InputWarning, stacklevel=5)
+        warn(path, "the grid is sheared; the sform holds it exactly, the qform the nearest rotation "
+                   "(programs that read the qform only will be off)")
 
 
 def _nearest_rotation(affine: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -11,23 +11,25 @@ import io
 import json
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import InputError, InputWarning, Points
+from ..core import InputError, Points
 from ..core.errors import choose
 from .atomic import write_json, write_text
-from .header import refuse, shown
+from .header import refuse, shown, warn
 from .stream import open_file
 
 _MAX_BYTES = 256 << 20
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NAMES = ("name", "label", "id", "comment")
 _SPACES = ("RAS", "LPS")
+_NUMBERED = {"0": "RAS", "1": "LPS"}  # as older Slicer writes them
+_SCHEMA = ("https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/"
+           "markups-schema-v1.0.3.json#")
 
 
 def load_points(path: str | os.PathLike[str], space: str | None = None) -> Points:
@@ -54,8 +56,8 @@ def load_points(path: str | os.PathLike[str], space: str | None = None) -> Point
         found, names, said = _table(path, text)
     if space and said and space != said:
         raise refuse(path, f"space {space} was asked for, the file says {said}; leave the choice to the file")
-    space = space or said or _assumed(path)
     coordinates = _numbers(path, found)
+    space = space or said or _assumed(path)
     if space == "LPS":
         coordinates[:, :2] *= -1
     return Points(coordinates + 0.0, names)
@@ -93,8 +95,8 @@ def _text(path: Path) -> str:
 
 
 def _assumed(path: Path) -> str:
-    warnings.warn(f"{shown(path)}: it does not say whether x and y grow to right and anterior (RAS) or to left and posterior (LPS); RAS is assumed, "
-                  "add a column 'space' or pass space=", InputWarning, stacklevel=3)
+    warn(path, "it does not say whether x and y grow to right and anterior (RAS) or to left and posterior (LPS); RAS is assumed, "
+               "add a column 'space' or pass space=")
     return "RAS"
 
 
@@ -134,7 +136,8 @@ def _table(path: Path, text: str) -> tuple[list, tuple[str, ...] | None, str | N
     columns = _columns(path, header)
     if any(len(row) <= max(columns) for row in body):
         raise refuse(path, f"a row has fewer than {max(columns) + 1} entries: expected as many as the header names")
-    return [[row[k] for k in columns] for row in body], _name_column(header, body), _stated(comments) or _space_of(path, header, body)
+    said = _stated(comments) or _space_of(path, header, body)
+    return [[row[k] for k in columns] for row in body], _name_column(header, body), said
 
 
 def _splitter(first: str):
@@ -169,7 +172,7 @@ def _columns(path: Path, header: list[str]) -> list[int]:
     if len(slicer) == 3:
         return slicer
     if {"i", "j"} <= set(header):
-        raise refuse(path, "its columns i, j, k are voxel indices: expected x, y, z in mm; convert them with image.grid.world(indices)")
+        raise refuse(path, "its columns i, j, k are voxel indices: expected x, y, z in mm; convert them with grid.world(indices)")
     raise refuse(path, f"its columns are {header}: expected x, y and z in mm (or x and y)")
 
 
@@ -193,7 +196,7 @@ def _space_of(path: Path, header: list[str], body: list[list[str]]) -> str | Non
     if header[:4] == ["x", "y", "z", "t"]:
         return "LPS"
     if header[1:] == ["x", "y"]:  # a numbered table of pixels, as ImageJ writes it; pictures are LPS here
-        warnings.warn(f"{shown(path)}: taken as pixels of a picture, from its upper left corner", InputWarning, stacklevel=4)
+        warn(path, "taken as pixels of a picture, from its upper left corner")
         return "LPS"
     return None
 
@@ -203,7 +206,8 @@ def _stated(comments: list[str]) -> str | None:
     for line in comments:
         match = re.search(r"(?:space|coordinatesystem)\s*[=:]\s*(\w+)", line, re.IGNORECASE)
         if match:
-            return {"0": "RAS", "1": "LPS", "RAS": "RAS", "LPS": "LPS"}.get(match[1].upper())
+            word = match[1].upper()
+            return _NUMBERED.get(word, word if word in _SPACES else None)
     return None
 
 
@@ -225,7 +229,7 @@ def _pts(path: Path, text: str) -> tuple[list, None, str]:
     """ITK and elastix: ``point``, the count, then rows, LPS mm."""
     words = text.split("\n", 2)
     if words[0].strip().lower() == "index":
-        raise refuse(path, "it holds voxel indices: expected points in mm; convert them with image.grid.world(indices)")
+        raise refuse(path, "it holds voxel indices: expected points in mm; convert them with grid.world(indices)")
     rows = [line.split() for line in (words[2] if len(words) > 2 else "").splitlines() if line.strip()]
     if words[0].strip().lower() != "point" or not words[1].strip().isdigit():
         raise refuse(path, "its first lines are not 'point' and the number of points")
@@ -239,8 +243,8 @@ def _markups(path: Path, text: str) -> tuple[list, tuple[str, ...], str]:
     try:
         lists = json.loads(text)["markups"]
         units = {str(one.get("coordinateUnits", "mm")) for one in lists}
-        spaces = {{"0": "RAS", "1": "LPS"}.get(str(one.get("coordinateSystem", "LPS")), str(one.get("coordinateSystem", "LPS"))) for one in lists}
-        placed = [point for one in lists for point in one["controlPoints"] if point.get("positionStatus", "defined") == "defined"]
+        spaces = {_NUMBERED.get(word, word) for word in (str(one.get("coordinateSystem", "LPS")) for one in lists)}
+        placed = [p for one in lists for p in one["controlPoints"] if p.get("positionStatus", "defined") == "defined"]
         rows, names = [point["position"] for point in placed], tuple(str(point.get("label", "")) for point in placed)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise refuse(path, "not a markups file of 3D Slicer, or damaged") from None
@@ -256,5 +260,5 @@ def _as_markups(path: Path, points: Points) -> dict:
     lps = (points.coordinates * [-1, -1, 1] + 0.0).tolist()
     controls = [{"id": str(k + 1), "label": name, "position": place, "positionStatus": "defined"}
                 for k, (name, place) in enumerate(zip(names, lps, strict=True))]
-    schema = "https://raw.githubusercontent.com/slicer/slicer/master/Modules/Loadable/Markups/Resources/Schema/markups-schema-v1.0.3.json#"
-    return {"@schema": schema, "markups": [{"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": controls}]}
+    fiducials = {"type": "Fiducial", "coordinateSystem": "LPS", "coordinateUnits": "mm", "controlPoints": controls}
+    return {"@schema": _SCHEMA, "markups": [fiducials]}

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Image, InputError, InputWarning, SecurityError
-from .header import Header, refuse, shown
+from ..core import Grid, Image, InputError, SecurityError
+from .header import Header, note, refuse, shown, warn
 from .stream import open_file
 
 _COLOUR_MODES = {"RGB": 3, "RGBA": 4, "LA": 2, "CMYK": 3, "YCbCr": 3, "LAB": 3, "HSV": 3, "P": 3, "PA": 4}
@@ -34,39 +37,42 @@ def read_header(path: Path) -> Header:
     ------
     InputError : damaged or of an unknown kind.  SecurityError : it announces absurdly many pixels.
     """
-    with open_file(path) as file, _open(path, file) as picture:
+    with _picture(path) as picture:
         frames, mode, size = getattr(picture, "n_frames", 1), picture.mode, picture.size
         turned = picture.getexif().get(274, 1) != 1
     if mode not in _COLOUR_MODES and not mode.startswith(("1", "L", "I", "F")):
         raise refuse(path, f"pixels of type {mode!r} are not supported: convert it to grey values")
-    note = (f"{shown(path)}: its EXIF tag asks to turn the picture; the pixels are taken as stored",) if turned else ()
+    notes = (note(path, "its EXIF tag asks to turn the picture; the pixels are taken as stored"),) if turned else ()
     channels = _COLOUR_MODES.get(mode, 1)
     dtype = np.dtype("f4" if mode == "F" else "i4" if mode == "I" else "u2" if mode.startswith("I;16") else "u1")
     return Header("picture", raster_grid(size), dtype, partial(_read, path), frames, channels,
-                  "colour" if channels > 1 else "scalar", notes=note, details={"mode": mode, "units": "pixels, taken as 1 mm"})
+                  "colour" if channels > 1 else "scalar", notes=notes, details={"mode": mode, "units": "pixels, taken as 1 mm"})
 
 
-def _open(path: Path, file):
-    from PIL import Image as Pillow, UnidentifiedImageError
+@contextmanager
+def _picture(path: Path) -> Iterator[Any]:
+    """The opened picture; Pillow's ways to fail become errors that name the file, its warnings are dropped."""
+    from PIL import Image as Pillow
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            return Pillow.open(file, formats=("PNG", "JPEG", "TIFF"))
+        with open_file(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Pillow.open(file, formats=("PNG", "JPEG", "TIFF")) as picture:
+                yield picture
+    except InputError:
+        raise
     except Pillow.DecompressionBombError:
-        raise SecurityError(f"{shown(path)}: it announces more than {2 * Pillow.MAX_IMAGE_PIXELS} pixels; crop or downsample it first") from None
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise refuse(path, f"not a readable PNG, JPEG or TIFF ({_first_line(error)})") from None
+        most = 2 * Pillow.MAX_IMAGE_PIXELS
+        raise SecurityError(note(path, f"it announces more than {most} pixels; crop or downsample it first")) from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise refuse(path, f"not a readable PNG, JPEG or TIFF, or damaged ({_first_line(error)}); copy it again") from None
 
 
 def _read(path: Path, frame: int) -> NDArray:
     """(channels, width, height)."""
-    with open_file(path) as file, _open(path, file) as picture:
-        try:
-            picture.seek(frame)
-            pixels = np.asarray(picture.convert(_CONVERTED[picture.mode]) if picture.mode in _CONVERTED else picture)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
-            raise refuse(path, f"damaged picture ({_first_line(error)}); copy it again") from None
+    with _picture(path) as picture:
+        picture.seek(frame)
+        pixels = np.asarray(picture.convert(_CONVERTED[picture.mode]) if picture.mode in _CONVERTED else picture)
     return pixels.T[None] if pixels.ndim == 2 else pixels.transpose(2, 1, 0)
 
 
@@ -82,7 +88,7 @@ def write_png(image: Image, path: Path) -> list[bytes]:
         raise InputError(f"cannot write {shown(path)}: a PNG holds a 2-D image of 1 or 3 channels; "
                          f"given {image.dim}-D with {image.channels}; choose .nii.gz")
     if not image.grid.is_close(raster_grid(image.grid.shape)):
-        warnings.warn(f"{shown(path)}: a PNG cannot say where its pixels are; positions, spacing and direction are lost", InputWarning, stacklevel=4)
+        warn(path, "a PNG cannot say where its pixels are; positions, spacing and direction are lost")
     pixels = _whole_pixels(image, path)
     pixels = np.ascontiguousarray(pixels[0].T if image.channels == 1 else pixels.transpose(2, 1, 0))
     if pixels.ndim == 3 and pixels.dtype != np.uint8:
@@ -99,5 +105,5 @@ def _whole_pixels(image: Image, path: Path) -> NDArray:
     if image.is_label:
         raise InputError(f"cannot write {shown(path)}: labels from {low:g} to {high:g} do not fit a PNG; choose .nii.gz")
     factor = 65535 / ((high - low) or 1.0)
-    warnings.warn(f"{shown(path)}: values from {low:g} to {high:g} were stretched to 0 to 65535 to fit a PNG", InputWarning, stacklevel=5)
+    warn(path, f"values from {low:g} to {high:g} were stretched to 0 to 65535 to fit a PNG")
     return np.rint((image.data - low) * factor).astype(np.uint16)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import ResourceError, SecurityError
-from .header import refuse, shown
+from .header import note, refuse, warn
 
 GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20
@@ -24,11 +24,12 @@ class Stream:
     """The bytes of a file from ``start`` on, unpacked on the way if they are packed (gzip or zlib).
 
     Reading less than asked for, a wrong checksum or damaged packing is an `InputError`; so is a size that the file
-    cannot hold, before anything is allocated. A `SecurityError` is a file that unpacks to absurdly more than it is.
+    cannot hold, before anything is allocated. A `SecurityError` is a file that unpacks to absurdly more than it is. With
+    ``tail``, other data may follow the image.
     """
 
-    def __init__(self, path: Path, start: int = 0, packed: bool | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, start: int = 0, packed: bool | None = None, tail: bool = False) -> None:
+        self.path, self.tail = path, tail
         self._file = open_file(path)
         self._left = max(os.fstat(self._file.fileno()).st_size - start, 0)
         self._file.seek(start)
@@ -46,14 +47,14 @@ class Stream:
     def expect(self, total: int) -> None:
         """Refuse at once if ``total`` bytes from the start cannot be here, or should not be unpacked."""
         if total > self._size * (_MAX_RATIO if self.packed else 1):
-            raise refuse(self.path, f"truncated: the header announces {total} bytes and the file has {self._size}; copy it again")
+            raise refuse(self.path, f"truncated: the header announces {total} bytes, the file has {self._size}; copy it again")
         if self.packed and total > _BOMB_BYTES and total > _BOMB_RATIO * self._size:
-            raise SecurityError(f"{shown(self.path)}: {self._size} bytes would unpack to {total}; if you trust it, gunzip it yourself")
+            raise SecurityError(note(self.path, f"{self._size} bytes would unpack to {total}; if you trust it, gunzip it yourself"))
 
     def take(self, count: int) -> NDArray[np.uint8]:
         """The next ``count`` bytes, all of them; a `ResourceError` if memory is too small for them."""
         if count > _memory():
-            raise ResourceError(f"{shown(self.path)}: its {count / 2**30:.0f} GiB do not fit into memory; crop or downsample it first")
+            raise ResourceError(note(self.path, f"its {count / 2**30:.0f} GiB do not fit into memory; crop or downsample it first"))
         out = np.empty(count, np.uint8)
         at = 0
         for piece in self._pieces(count):
@@ -75,15 +76,16 @@ class Stream:
         elif sum(map(len, self._pieces(count))) < count:
             raise refuse(self.path, "truncated: it ends early; copy it again")
 
-    def finish(self) -> tuple[str, ...]:
-        """Read to the end, verify the checksum of packed data, and note bytes that do not belong to the image."""
+    def finish(self) -> None:
+        """Read to the end, verify the checksum of packed data, and warn of bytes that do not belong to the image."""
         extra = 0
         for piece in self._pieces(_SURPLUS if self.packed else _BLOCK):
             extra += len(piece)
         if self.packed and extra >= _SURPLUS:
-            raise SecurityError(f"{shown(self.path)}: it unpacks to much more than the image in it; if you trust it, gunzip it yourself")
+            raise SecurityError(note(self.path, "it unpacks to much more than the image in it; if you trust it, gunzip it yourself"))
         extra += self._left + len(self._pending)
-        return (f"{shown(self.path)}: {extra} bytes after the image were ignored",) if extra else ()
+        if extra and not self.tail:
+            warn(self.path, f"{extra} bytes after the image were ignored")
 
     # ---------------------------------------------------------------- inside
     def _peek(self, count: int) -> bytes:
