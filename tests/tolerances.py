@@ -16,6 +16,13 @@ KERNEL_LOOSER = {
     "invert": 4e-3,  # both stop at 1e-3 voxel, from different sides
     "lncc": 1e-2,  # differences of float32 window sums, divided by variances that may be tiny
     "window_statistics": 1e-3,  # the same
+    "ssim": 5e-4,  # the same; its constants keep the denominators away from 0
+}
+KERNEL_TENSOR = 1e-5  # part of the range; tensors hold positions in float32 too
+KERNEL_TENSOR_LOOSER = {
+    "invert": 4e-3,  # as above
+    "lncc": 3e-2,  # as above; windows of a few voxels that hardly vary
+    "window_statistics": 3e-3,  # the same
 }
 KERNEL_TIE = 1e-4  # voxels: nearer than this to a rounding or border decision, either answer is right
 

@@ -92,6 +92,22 @@ def _lncc(shape: tuple, rng: Rng) -> list[tuple]:
     return cases
 
 
+def _ssim(shape: tuple, rng: Rng) -> list[tuple]:
+    cases = []
+    for fixed, mask, weights in _windows(shape, rng):
+        moved = (0.5 * (fixed + _image(shape, rng)) * (1 if mask is None else mask)).astype(np.float32)
+        cases.append((fixed, moved, reference.window_moments(fixed, mask, weights), weights))
+    return cases
+
+
+def _ngf(shape: tuple, rng: Rng) -> list[tuple]:
+    cases, inverse = [], (1.0, 0.4, 0.7)[:len(shape)]
+    for mask in (None, rng.random(shape) < 0.8):
+        field = reference.gradient(_image(shape, rng), inverse, mask)
+        cases.append((field / np.sqrt((field**2).sum(0) + 0.01), _image(shape, rng), inverse, 0.1, mask))
+    return cases
+
+
 def _force(shape: tuple, rng: Rng) -> list[tuple]:
     image, residual, curvature = _image(shape, rng), rng.normal(0, 1, shape).astype(np.float32), _unit(shape, rng) + 0.1
     return [(image, residual, curvature, rng.uniform(0.5, 2, len(shape)), kappa) for kappa in (0.0, 0.3)]
@@ -122,20 +138,24 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "exponentiate": _velocities,
     "force": _force,
     "gaussian_weights": lambda shape, rng: [(sigma,) for sigma in (0.0, 0.4, 1.7)],
+    "gradient": lambda shape, rng: [(_image(shape, rng), (1.0, 0.4, 2.0)[:len(shape)], mask) for mask in (None, rng.random(shape) < 0.7)],
     "histograms": _histograms,
     "invert": lambda shape, rng: [(_displacement(shape, rng, 1.2),)],
     "jacobian_determinant": lambda shape, rng: [(_displacement(shape, rng, 3.0),)],
     "joint_histogram": lambda shape, rng: [(_bins(shape, rng, 16), _unit(shape, rng), 16)],
     "lncc": _lncc,
     "lookup": lambda shape, rng: [(_bins(shape, rng, 16), _unit(shape, rng), rng.normal(0, 1, (16, 16)))],
+    "ngf": _ngf,
     "normal_equations": _normal,
     "pull": _pull,
     "relax_volume": lambda shape, rng: [(_displacement(shape, rng, 3.0), rng.uniform(0.5, 1, len(shape)), 0.1)],
     "sample": _sample,
     "separable": _separable,
     "smooth": lambda shape, rng: [(rng.random((2, *shape)).astype(np.float32), (0.6, 1.3, 0.0)[:len(shape)])],
+    "ssim": _ssim,
     "step": _step,
     "warp": lambda shape, rng: [(_image(shape, rng), _displacement(shape, rng, 2.5))],
+    "window_moments": _windows,
     "window_statistics": _windows,
 }
 shared = sorted(name for name in kernels.__all__ if isfunction(getattr(reference, name, None)))

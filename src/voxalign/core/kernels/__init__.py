@@ -41,22 +41,27 @@ compose_fields = _either(_chosen.compose_fields)
 compose_near = _either(_chosen.compose_near)
 exponentiate = _either(_chosen.exponentiate)
 force = _either(_chosen.force)
+gradient = _either(_chosen.gradient)
 histograms = _either(_chosen.histograms)
 invert = _either(_chosen.invert)
 jacobian_determinant = _either(_chosen.jacobian_determinant)
 joint_histogram = _either(_chosen.joint_histogram)
 lncc = _either(_chosen.lncc)
 lookup = _either(_chosen.lookup)
+ngf = _either(_chosen.ngf)
 normal_equations = _either(_chosen.normal_equations)
 pull = _either(_chosen.pull)
 relax_volume = _either(_chosen.relax_volume)
 sample = _either(_chosen.sample)
 separable = _either(_chosen.separable)
 smooth = _either(_chosen.smooth)
+ssim = _either(_chosen.ssim)
 step = _either(_chosen.step)
 warp = _either(_chosen.warp)
+window_moments = _either(_chosen.window_moments)
 window_statistics = _either(_chosen.window_statistics)
 
-__all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads", "histograms",
-           "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup", "normal_equations", "pull", "relax_volume", "sample", "separable",
-           "set_threads", "smooth", "step", "warp", "window_statistics"]
+__all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads",
+           "gradient", "histograms", "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup", "ngf",
+           "normal_equations", "pull", "relax_volume", "sample", "separable", "set_threads", "smooth", "ssim", "step", "warp",
+           "window_moments", "window_statistics"]

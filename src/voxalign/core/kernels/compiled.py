@@ -49,6 +49,11 @@ _SIGNATURES = {
     "vx_histograms": [PTR, _Three, PTR, _Three, PTR, I32, PTR],
     "vx_joint": [PTR, PTR, _Three, I32, PTR],
     "vx_lookup": [PTR, PTR, _Three, I32, PTR, PTR],
+    "vx_ssim_fit": [PTR, PTR, PTR, _Three, _Three, _Weights, F32, F32, PTR, PTR],
+    "vx_ssim_residual": [PTR, PTR, PTR, _Three, _Three, _Weights, PTR, PTR],
+    "vx_gradient": [PTR, PTR, _Three, PTR, PTR],
+    "vx_ngf_fit": [PTR, PTR, PTR, _Three, PTR, F32, PTR, PTR],
+    "vx_ngf_residual": [PTR, PTR, _Three, PTR, PTR, PTR],
 }
 
 
@@ -327,3 +332,45 @@ def lookup(fixed: NDArray, moved: NDArray, table: NDArray, out: NDArray | None =
     out = np.empty(fixed.shape, np.float32) if out is None else out
     _run("vx_lookup", np.ascontiguousarray(fixed, np.uint8), _f32(moved), shape, len(table), _f32(table), out, over=shape.n0)
     return out
+
+
+def window_moments(fixed: NDArray, mask: NDArray | None, weights) -> NDArray:
+    """See `reference.window_moments`."""
+    return reference.window_moments(fixed, mask, weights, separable)
+
+
+def ssim(fixed: NDArray, moved: NDArray, moments: NDArray, weights, work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+    """See `reference.ssim`; ``work`` as for `lncc`."""
+    taps = [_f32(w) for w in _three(weights, np.ones(1))]
+    shape, r = _shape(fixed.shape), _Three(*(len(w) // 2 for w in taps))
+    if max(r.n0, r.n1, r.n2) > _MOST_RADIUS:
+        return reference.ssim(fixed, moved, moments, weights)
+    window = shape, r, _Weights(*(w.ctypes.data for w in taps))
+    work = np.empty((5, *fixed.shape), np.float32) if work is None else work
+    images, terms, out, values = (_f32(fixed), _f32(moved)), work[:3], work[3:], np.zeros(shape.n0)
+    blocks = -(-shape.n0 // _BLOCK)
+    _run("vx_ssim_fit", *images, _f32(moments), *window, *reference.SSIM_CONSTANTS, terms, values, over=blocks)
+    _run("vx_ssim_residual", *images, terms, *window, out[0], out[1], over=blocks)
+    return float(values.sum()), out[0], out[1]
+
+
+def _mask(mask: NDArray | None) -> NDArray | None:
+    return None if mask is None else np.ascontiguousarray(mask, np.bool_)
+
+
+def gradient(image: NDArray, inverse_spacing, mask: NDArray | None = None) -> NDArray:
+    """See `reference.gradient`."""
+    shape, out = _shape(image.shape), np.empty((3, *image.shape), np.float32)
+    _run("vx_gradient", _f32(image), _mask(mask), shape, _f32(_three(inverse_spacing, 0.0)), out, over=shape.n0)
+    return _unfield(out, image.ndim)
+
+
+def ngf(fixed: NDArray, moved: NDArray, inverse_spacing, edge: float, mask: NDArray | None = None,
+        work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+    """See `reference.ngf`; ``work`` (6, *shape) spares the allocation, and holds the answer until the next call."""
+    shape, h, mask = _shape(moved.shape), _f32(_three(inverse_spacing, 0.0)), _mask(mask)
+    work = np.empty((6, *moved.shape), np.float32) if work is None else work
+    values = np.zeros(shape.n0)
+    _run("vx_ngf_fit", _field(fixed), _f32(moved), mask, shape, h, edge**2, work[:4], values, over=shape.n0)
+    _run("vx_ngf_residual", work[:4], mask, shape, h, work[4], work[5], over=shape.n0)
+    return float(values.sum()), work[4], work[5]

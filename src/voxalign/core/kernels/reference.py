@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+
+def _ndimage():
+    """SciPy's filters take a second to import, and the compiled kernels do without."""
+    from scipy import ndimage
+
+    return ndimage
 
 
 def sample(data: NDArray, index: NDArray, interpolation: str = "linear", outside: float = 0.0) -> NDArray:
@@ -29,7 +35,7 @@ def sample(data: NDArray, index: NDArray, interpolation: str = "linear", outside
         values = _majority(data, near)
     else:
         order = {"linear": 1, "cubic": 3}[interpolation]
-        values = np.stack([ndimage.map_coordinates(c.astype(np.float64), near.T, order=order, mode="mirror") for c in data])
+        values = np.stack([_ndimage().map_coordinates(c.astype(np.float64), near.T, order=order, mode="mirror") for c in data])
         data = np.empty(0, np.float32)
     return np.where(inside, values, np.asarray(outside)).astype(data.dtype)
 
@@ -75,7 +81,7 @@ def _lattice(shape: tuple[int, ...]) -> NDArray[np.float64]:
 
 def _read(fields: NDArray, positions: NDArray) -> NDArray[np.float64]:
     """(C, *shape) at (D, ...) indices, linear; edge values continue outside."""
-    return np.stack([ndimage.map_coordinates(f.astype(np.float64), positions, order=1, mode="nearest") for f in fields])
+    return np.stack([_ndimage().map_coordinates(f.astype(np.float64), positions, order=1, mode="nearest") for f in fields])
 
 
 def compose_fields(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray[np.float32]:
@@ -181,7 +187,7 @@ def separable(data: NDArray, weights: Sequence[NDArray], edge: bool = True, out:
     """Correlate (C, *shape) with one odd filter along each axis; outside lies the edge value, or 0."""
     out = np.asarray(data, np.float64)
     for axis, taps in enumerate(weights):
-        out = ndimage.correlate1d(out, taps, axis + 1, mode="nearest" if edge else "constant")
+        out = _ndimage().correlate1d(out, taps, axis + 1, mode="nearest" if edge else "constant")
     return out.astype(np.float32)
 
 
@@ -334,3 +340,93 @@ def histograms(fixed: NDArray, moving: NDArray, maps: NDArray, bins: int) -> NDA
         np.add.at(histogram, (row[inside], low[inside]), 1 - share[inside])
         np.add.at(histogram, (row[inside], low[inside] + 1), share[inside])
     return out.astype(np.float32)
+
+
+# ---------------------------------------------------------------- structure: SSIM, gradients, NGF, MIND
+SSIM_CONSTANTS = (0.01**2, 0.03**2)  # of Wang et al. 2004 for images of range 1
+
+
+def window_moments(fixed: NDArray, mask: NDArray | None, weights: Sequence[NDArray], box: Callable = separable) -> NDArray[np.float32]:
+    """1 / sum of weights (0 where masked), mean and variance of each window of ``fixed`` (*shape), 0 where masked -> (3, *shape)."""
+    inside = np.ones(fixed.shape, np.float32) if mask is None else mask.astype(np.float32)
+    count, total, squares = box(np.stack([inside, fixed, fixed * fixed]), weights, False)
+    mean = total / np.maximum(count, 1e-6)
+    variance = np.maximum(squares / np.maximum(count, 1e-6) - mean**2, 0)
+    return np.stack([inside / np.maximum(count, 1e-6), mean, variance]).astype(np.float32)
+
+
+def ssim(fixed: NDArray, moved: NDArray, moments: NDArray, weights: Sequence[NDArray],
+         work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+    """Sum of the structural similarity of each window that counts, half its derivative in each moved voxel, and the curvature.
+
+    Both images (*shape), 0 where masked; ``moments``: `window_moments` of the fixed one. With f, j the two means, the similarity is
+    (2 f j + c1) (2 covariance + c2) / ((f^2 + j^2 + c1) (variances + c2)) (Wang et al. 2004, doi:10.1109/TIP.2003.819861); the curvature
+    is that of the squared difference over the sum of the variances, weighted by the likeness of the means.
+    """
+    c1, c2 = SSIM_CONSTANTS
+    n, f, variance = moments.astype(np.float64)
+    sums = separable(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), weights, False).astype(np.float64)
+    j, square, product = sums * n
+    light, spread = f * f + j * j + c1, variance + np.maximum(square - j * j, 0) + c2
+    likeness, structure = (2 * f * j + c1) / light, (2 * (product - f * j) + c2) / spread
+    alpha, beta = likeness / spread, likeness * structure / spread
+    gamma = (f * structure - j * likeness * structure) / light + beta * j - alpha * f
+    a, b, c = separable(n * np.stack([alpha, beta, gamma]), weights, False)
+    return float((likeness * structure)[n > 0].sum()), fixed * a - moved * b + c, np.abs(a)
+
+
+def _half_steps(image: NDArray, axis: int, mask: NDArray | None) -> NDArray[np.float64]:
+    """Half the step from each voxel to the next one along an axis, with a 0 before the first and after the last."""
+    steps = np.diff(image.astype(np.float64), axis=axis) / 2
+    if mask is not None:
+        n = image.shape[axis]
+        steps *= np.take(mask, range(n - 1), axis) & np.take(mask, range(1, n), axis)
+    return np.pad(steps, [(int(a == axis),) * 2 for a in range(image.ndim)])
+
+
+def _pairs_along(steps: NDArray, axis: int) -> NDArray:
+    """Sum of each entry and the next one."""
+    n = steps.shape[axis]
+    return np.take(steps, range(n - 1), axis) + np.take(steps, range(1, n), axis)
+
+
+def gradient(image: NDArray, inverse_spacing: Sequence[float], mask: NDArray | None = None) -> NDArray[np.float32]:
+    """Central differences (D, *shape); the step to a voxel outside the array or the mask is 0, so a mask is as good as a crop."""
+    return np.stack([h * _pairs_along(_half_steps(image, a, mask), a) for a, h in enumerate(inverse_spacing)]).astype(np.float32)
+
+
+def ngf(fixed: NDArray, moved: NDArray, inverse_spacing: Sequence[float], edge: float, mask: NDArray | None = None,
+        work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+    """Sum of <n, g>^2 / (|g|^2 + edge^2) over voxels, half its derivative in each moved voxel, and the curvature.
+
+    fixed: n = gradient of the fixed image / sqrt(|gradient|^2 + edge^2), (D, *shape), 0 where masked; g = `gradient` of moved (*shape).
+    Haber and Modersitzki 2006 (doi:10.1007/11866763_89). The curvature bounds the adjoint of the differences about the weights
+    <n, g>^2 / (|g|^2 + edge^2)^2.
+    """
+    g = gradient(moved, inverse_spacing, mask).astype(np.float64)
+    inverse = 1 / ((g**2).sum(0) + edge**2)
+    alpha = (fixed * g).sum(0) * inverse
+    weight = alpha**2
+    inside = np.ones(moved.shape, bool) if mask is None else mask
+    residual, curvature = np.zeros(moved.shape), np.zeros(moved.shape)
+    for axis, h in enumerate(inverse_spacing):
+        flow = h * (alpha * fixed[axis] - weight * g[axis])
+        before, after = _neighbours_count(inside, axis)
+        residual -= np.diff(_half_sums(flow, axis, inside), axis=axis)
+        rolled = [np.roll(weight, 1, axis), np.roll(weight, -1, axis)]
+        curvature += h**2 * (before * rolled[0] + after * rolled[1] + (inside - before - after) * weight)
+    return float((alpha * (fixed * g).sum(0)).sum()), residual.astype(np.float32), curvature.astype(np.float32)
+
+
+def _half_sums(values: NDArray, axis: int, inside: NDArray) -> NDArray[np.float64]:
+    """Half the sum of each voxel and the next one where both count, with a 0 at either end."""
+    n = values.shape[axis]
+    both = np.take(inside, range(n - 1), axis) & np.take(inside, range(1, n), axis)
+    return np.pad(_pairs_along(values, axis) * both / 2, [(int(a == axis),) * 2 for a in range(values.ndim)])
+
+
+def _neighbours_count(inside: NDArray, axis: int) -> tuple[NDArray, NDArray]:
+    """1/2 where a voxel and the one before it, or after it, count."""
+    half = _half_sums(np.ones(inside.shape), axis, inside) / 2
+    n = inside.shape[axis]
+    return np.take(half, range(n), axis), np.take(half, range(1, n + 1), axis)

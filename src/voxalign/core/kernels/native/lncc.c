@@ -1,67 +1,6 @@
 /* Local normalised cross-correlation in two sweeps: fit (window sums -> the terms of the gradient) and residual (their window sums ->
-   residual and curvature). A block of planes is swept row by row, so that the rows a window needs stay in the first cache. */
-#include "filter.h"
-
-enum { BLOCK = 4, MOST_ROWS = 33 };                        /* planes a block holds; rows of a window, checked by the caller */
-
-typedef struct { i32 r0, r1, r2; } Radius;
-typedef struct { const float *w0, *w1, *w2; } Weights;     /* of a window's planes, rows and voxels: 2 r + 1 each */
-
-/* work memory of one block: rings of 2 r1 + 1 rows for 3 channels and BLOCK planes, and padded lines */
-typedef struct { float *ring, *line, *sum[3]; i32 rows, width; } Work;
-
-static Work work_new(Shape s, Radius r)
-{
-    Work w;
-    w.rows = 2 * r.r1 + 1;
-    w.width = s.n2 + 2 * r.r2;
-    w.ring = malloc(((size_t)BLOCK * 3 * w.rows * s.n2 + (size_t)w.width + 3 * (size_t)s.n2) * sizeof(float));
-    w.line = w.ring + (size_t)BLOCK * 3 * w.rows * s.n2;
-    for (int c = 0; c < 3; c++) w.sum[c] = w.line + w.width + (size_t)c * s.n2;
-    memset(w.line, 0, (size_t)w.width * sizeof(float));       /* the pads stay zero: nothing lies outside */
-    return w;
-}
-
-INLINE float *ring_row(Work w, Shape s, i32 block, i32 c, i32 y)
-{
-    return w.ring + (((size_t)block * 3 + c) * w.rows + (size_t)((y + 2 * w.rows) % w.rows)) * s.n2;
-}
-
-/* window sums of three channels for row y of one plane of the block, from the ring */
-static void window(Work w, Shape s, Radius r, Weights v, i32 block, i32 y)
-{
-    const float *row[MOST_ROWS];
-    const i32 lo = maxi(y - r.r1, 0), hi = mini(y + r.r1, s.n1 - 1);
-    for (i32 c = 0; c < 3; c++) {
-        for (i32 k = lo; k <= hi; k++) row[k - lo] = ring_row(w, s, block, c, k);
-        combine(row, v.w1 + (lo - y + r.r1), hi - lo + 1, s.n2, w.line + r.r2);
-        taps(w.line, v.w2, r.r2, s.n2, w.sum[c]);
-    }
-}
-
-/* weighted sums over planes lo .. hi of row `at` (offset in a plane) of J, J J, J F */
-static void add_products(const float *v, const float *F, const float *J, i64 plane, i64 at, i64 lo, i64 hi, i32 n, float *t0, float *t1, float *t2)
-{
-    F += at; J += at;
-    ROW(x, n, T a = 0 * LOAD(J + x); T b = a; T c = a;
-        for (i64 z = lo; z <= hi; z++) {
-            T j = LOAD(J + z * plane + x), vj = v[z - lo] * j;
-            a += vj; b += vj * j; c += vj * LOAD(F + z * plane + x);
-        }
-        STORE(t0 + x, a); STORE(t1 + x, b); STORE(t2 + x, c););
-}
-
-/* the same of three volumes */
-static void add_planes(const float *v, const float *p, i64 size, i64 plane, i64 at, i64 lo, i64 hi, i32 n, float *t0, float *t1, float *t2)
-{
-    p += at;
-    ROW(x, n, T a = 0 * LOAD(p + x); T b = a; T c = a;
-        for (i64 z = lo; z <= hi; z++) {
-            const float *q = p + z * plane + x;
-            a += v[z - lo] * LOAD(q); b += v[z - lo] * LOAD(q + size); c += v[z - lo] * LOAD(q + 2 * size);
-        }
-        STORE(t0 + x, a); STORE(t1 + x, b); STORE(t2 + x, c););
-}
+   residual and curvature). */
+#include "window.h"
 
 /* log x for 0 < x < inf to 1e-6: the exponent, and a polynomial of the rest about 1 (library calls would end the SIMD loop) */
 INLINE float log_fast(float x)
@@ -104,56 +43,38 @@ static void residual_row(const float *restrict F, const float *restrict J, const
     SIMD for (i32 x = 0; x < count; x++) { k[x] = F[x] * a0[x] - J[x] * a1[x] + a2[x]; c[x] = a1[x]; }
 }
 
+typedef struct { Images images; const float *icount, *mean, *ivar; float least, noise, *terms; } Fit;
+
+static float leave_fit(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+{
+    const Fit *g = given;
+    const i64 at = row_at(s, z, y), size = volume(s);
+    float *p = g->terms + at;
+    return fit_row(sum[0], sum[1], sum[2], g->icount + at, g->mean + at, g->ivar + at, g->least, g->noise, s.n2, p, p + size,
+                   p + 2 * size);
+}
+
+static float leave_residual(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+{
+    const Residual *g = given;
+    const i64 at = row_at(s, z, y);
+    residual_row(g->images.F + at, g->images.J + at, sum[0], sum[1], sum[2], s.n2, g->residual + at, g->curvature + at);
+    return 0.f;
+}
+
 /* planes [4a, 4b): fixed, moved (both zero where masked), 1/count, mean and 1/(sum of squares about the mean) of the fixed windows ->
    alpha, beta, gamma (terms, 3 volumes) and, for each plane, the sum of the loss (see fit_row). least: smallest sum of squares. */
 API void vx_lncc_fit(const float *fixed, const float *moved, const float *icount, const float *mean, const float *ivar, Shape s, Radius r,
                      Weights v, float least, float noise, float *terms, double *value, i64 a, i64 b)
 {
-    const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
-    Work w = work_new(s, r);
-    for (i64 z0 = a * BLOCK; z0 < b * BLOCK && z0 < s.n0; z0 += BLOCK) {
-        i32 depth = mini(BLOCK, (i32)(s.n0 - z0));
-        double total[BLOCK] = {0};
-        for (i32 y = 0; y < s.n1 + r.r1; y++) {
-            for (i32 k = 0; k < depth && y < s.n1; k++) {
-                i64 z = z0 + k, lo = z > r.r0 ? z - r.r0 : 0, hi = z + r.r0 < s.n0 ? z + r.r0 : s.n0 - 1;
-                add_products(v.w0 + (lo - z + r.r0), fixed, moved, plane, (i64)y * s.n2, lo, hi, s.n2, ring_row(w, s, k, 0, y), ring_row(w, s, k, 1, y), ring_row(w, s, k, 2, y));
-            }
-            i32 yo = y - r.r1;
-            if (yo < 0) continue;
-            for (i32 k = 0; k < depth; k++) {
-                i64 at = (z0 + k) * plane + (i64)yo * s.n2;
-                window(w, s, r, v, k, yo);
-                total[k] += fit_row(w.sum[0], w.sum[1], w.sum[2], icount + at, mean + at, ivar + at, least, noise, s.n2, terms + at, terms + at + size,
-                                    terms + at + 2 * size);
-            }
-        }
-        for (i32 k = 0; k < depth; k++) value[z0 + k] = total[k];
-    }
-    free(w.ring);
+    const Fit given = {{fixed, moved}, icount, mean, ivar, least, noise, terms};
+    sweep(s, r, v, 3, BLOCK, enter_images, leave_fit, &given, value, a, b);
 }
 
 /* planes [4a, 4b): residual k = half the gradient of the summed squared correlation in the moved image, curvature = its Gauss-Newton weight */
 API void vx_lncc_residual(const float *fixed, const float *moved, const float *terms, Shape s, Radius r, Weights v, float *residual,
                           float *curvature, i64 a, i64 b)
 {
-    const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
-    Work w = work_new(s, r);
-    for (i64 z0 = a * BLOCK; z0 < b * BLOCK && z0 < s.n0; z0 += BLOCK) {
-        i32 depth = mini(BLOCK, (i32)(s.n0 - z0));
-        for (i32 y = 0; y < s.n1 + r.r1; y++) {
-            for (i32 k = 0; k < depth && y < s.n1; k++) {
-                i64 z = z0 + k, lo = z > r.r0 ? z - r.r0 : 0, hi = z + r.r0 < s.n0 ? z + r.r0 : s.n0 - 1;
-                add_planes(v.w0 + (lo - z + r.r0), terms, size, plane, (i64)y * s.n2, lo, hi, s.n2, ring_row(w, s, k, 0, y), ring_row(w, s, k, 1, y), ring_row(w, s, k, 2, y));
-            }
-            i32 yo = y - r.r1;
-            if (yo < 0) continue;
-            for (i32 k = 0; k < depth; k++) {
-                i64 at = (z0 + k) * plane + (i64)yo * s.n2;
-                window(w, s, r, v, k, yo);
-                residual_row(fixed + at, moved + at, w.sum[0], w.sum[1], w.sum[2], s.n2, residual + at, curvature + at);
-            }
-        }
-    }
-    free(w.ring);
+    const Residual given = {{fixed, moved}, terms, residual, curvature};
+    sweep(s, r, v, 3, BLOCK, enter_terms, leave_residual, &given, NULL, a, b);
 }
