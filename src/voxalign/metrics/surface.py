@@ -5,8 +5,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from ..core import Grid, Image
 from .overlap import label_arrays, labels_of
@@ -62,6 +60,8 @@ def _boxes(array: NDArray, labels: NDArray) -> list[tuple[slice, ...] | None]:
     if not len(labels):
         return []
     rank = np.clip(np.searchsorted(labels, array), 0, len(labels) - 1)
+    from scipy import ndimage  # here and below: imports slowly, and a registration without labels needs none of it
+
     return ndimage.find_objects(np.where(labels[rank] == array, rank + 1, 0), len(labels))
 
 
@@ -70,6 +70,8 @@ def _surface(array: NDArray, label: int, box: tuple[slice, ...] | None) -> NDArr
     if box is None:
         return np.empty((0, array.ndim), np.int64)
     inside = array[box] == label
+    from scipy import ndimage
+
     surface = inside & ~ndimage.binary_erosion(inside)
     return np.argwhere(surface) + [s.start for s in box]
 
@@ -83,6 +85,8 @@ def _distances(surface_a: NDArray, surface_b: NDArray, grid: Grid) -> Distances:
 
 def _nearest(points: NDArray, others: NDArray) -> NDArray[np.float64]:
     """Distance of each point to the nearest of the others. A tree suits surfaces better than a distance map of the whole box."""
+    from scipy.spatial import cKDTree
+
     return cKDTree(others, compact_nodes=False, balanced_tree=False).query(points)[0]  # lattices need no balancing
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
 from ..core import Grid, InputError, Transform
 from .displacement import Displacement
@@ -62,6 +61,8 @@ class BSpline(Transform):
         near = np.clip(index, 1, np.array(self.grid.shape) - 2)
         inside = (np.abs(index - near) < 1e-9).all(1)
         moved = np.zeros_like(index)
+        from scipy import ndimage  # imports slowly, and most runs have no B-spline
+
         moved[inside] = np.stack([ndimage.map_coordinates(c, near[inside].T, order=3, prefilter=False, mode="mirror")
                                   for c in self.coefficients], -1)
         return points + moved.reshape(points.shape)

@@ -11,7 +11,6 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import expm
 
 from ..core import InputError, Transform
 
@@ -123,7 +122,7 @@ class Linear(Transform):
         """``self o exp(update)``; (P,) in the order of `generators`, radians and mm (scales: logarithms)."""
         step = np.zeros_like(self.matrix)
         step[:-1] = np.tensordot(np.asarray(update, np.float64), self._basis(self.dim), 1)
-        return type(self)(self.matrix @ _conjugate(expm(step), self.centre), self.centre)
+        return type(self)(self.matrix @ _conjugate(_exponential(step), self.centre), self.centre)
 
     def __repr__(self) -> str:
         found = decompose(self)
@@ -332,13 +331,38 @@ def _turns(dim: int) -> NDArray[np.float64]:
 
 def _rotation(vector: NDArray) -> NDArray[np.float64]:
     """Rotation matrix of a rotation vector (1 or 3 radians)."""
-    return expm(np.tensordot(vector, _turns(2 if len(vector) == 1 else 3), 1))
+    return _exponential(np.tensordot(vector, _turns(2 if len(vector) == 1 else 3), 1))
 
 
 def _rotation_vector(rotation: NDArray) -> NDArray[np.float64]:
     """(1,) or (3,) radians."""
     if len(rotation) == 2:
         return np.array([np.arctan2(rotation[1, 0] - rotation[0, 1], rotation[0, 0] + rotation[1, 1])])
-    from scipy.spatial.transform import Rotation
+    quaternion = _quaternion(rotation)
+    sine = np.linalg.norm(quaternion[1:])
+    angle = 2 * np.arctan2(sine, quaternion[0])
+    return quaternion[1:] * (angle / sine if sine > 1e-12 else 2.0)
 
-    return Rotation.from_matrix(rotation).as_rotvec()
+
+def _quaternion(rotation: NDArray) -> NDArray[np.float64]:
+    """(w, x, y, z) of a rotation matrix with w >= 0: the eigenvector of Bar-Itzhack 2000 (doi:10.2514/2.4654), exact at 180 degrees too."""
+    r = rotation
+    k = np.array([[r[0, 0] + r[1, 1] + r[2, 2], r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]],
+                  [0, r[0, 0] - r[1, 1] - r[2, 2], r[1, 0] + r[0, 1], r[2, 0] + r[0, 2]],
+                  [0, 0, r[1, 1] - r[0, 0] - r[2, 2], r[2, 1] + r[1, 2]],
+                  [0, 0, 0, r[2, 2] - r[0, 0] - r[1, 1]]])
+    quaternion = np.linalg.eigh(k, UPLO="U")[1][:, -1]
+    return quaternion if quaternion[0] >= 0 else -quaternion
+
+
+def _exponential(matrix: NDArray) -> NDArray[np.float64]:
+    """Matrix exponential by scaling, a Taylor series, and squaring: for the small matrices here as exact as any, without SciPy."""
+    squarings = max(int(np.ceil(np.log2(max(np.abs(matrix).sum(1).max(), 1e-30) / 0.25))), 0)
+    small = matrix / 2.0**squarings
+    term = total = np.eye(len(matrix))
+    for k in range(1, 14):
+        term = term @ small / k
+        total = total + term
+    for _ in range(squarings):
+        total = total @ total
+    return total

@@ -24,8 +24,8 @@ def set_threads(count: int | None) -> None:
 
 
 def get_threads() -> int:
-    """How many threads kernels use."""
-    return _count or available()
+    """How many threads kernels use: what `set_threads` said, else the environment's ``VOXALIGN_THREADS``, else all processors."""
+    return _count or int(os.environ.get("VOXALIGN_THREADS") or 0) or available()
 
 
 def split(call: Callable[[int, int], object], n: int, grain: int = 1) -> None:
