@@ -31,7 +31,7 @@ def as_numpy(array: Any) -> NDArray:
 
 
 def as_fast(array: Any) -> Any:
-    """``array`` as the kernels are fastest on: CPU tensors as NumPy views (float64 ones are left, for exact gradients), all without autograd."""
+    """``array`` without autograd, as the kernels are fastest on: CPU tensors as NumPy views, but float64 ones, which ask for exactness."""
     if not is_tensor(array):
         return array
     bare = array.detach()
@@ -74,4 +74,19 @@ def dot(one: Any, other: Any) -> Any:
     """Sum of the products, in double precision, as `total`."""
     if is_tensor(one):
         return (one.double() * other).sum()
-    return sum(float(np.multiply(a, b, dtype=np.float64).sum()) for a, b in zip(one, other, strict=True))  # by planes: they stay in the cache
+    planes = zip(one, other, strict=True)  # one at a time stays in the cache
+    return sum(float(np.multiply(a, b, dtype=np.float64).sum()) for a, b in planes)
+
+
+def as_bytes(array: Any) -> Any:
+    """Values of 0 to 255, cut to whole numbers (uint8)."""
+    return array.byte() if is_tensor(array) else array.astype(np.uint8)
+
+
+def take(table: NDArray, index: Any) -> Any:
+    """The entries of a small NumPy table that ``index`` names, where ``index`` is."""
+    if not is_tensor(index):
+        return table[index]
+    import torch
+
+    return torch.as_tensor(table, device=index.device)[index.long()]

@@ -2,12 +2,12 @@
 from ..core.errors import choose
 from .base import Bound, Loss, Terms
 from .correlation import LNCC, NCC
-from .information import MI, mutual_information
+from .information import MI, binned, mutual_information
 from .intensity import MSE
 
 LOSSES = {"lncc": LNCC, "ncc": NCC, "mse": MSE, "mi": MI}
 
-__all__ = ["LNCC", "LOSSES", "MI", "MSE", "NCC", "Bound", "Loss", "Terms", "loss", "mutual_information"]
+__all__ = ["LNCC", "LOSSES", "MI", "MSE", "NCC", "Bound", "Loss", "Terms", "binned", "loss", "mutual_information"]
 
 
 def loss(name: str, **settings) -> Loss:

@@ -1,11 +1,15 @@
 """What every intensity loss is, so that linear and deformable Gauss-Newton are the same for all of them."""
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..core import arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +41,15 @@ class Loss(ABC):
         mask : (*shape), the voxels that count, in both images; None for all.
         """
 
-    def __call__(self, fixed: NDArray, moved: NDArray, mask: NDArray | None = None) -> float:
-        """The value alone."""
-        return self.bind(np.asarray(fixed, np.float32), mask).terms(np.asarray(moved, np.float32)).value
+    def __call__(self, fixed: NDArray, moved: NDArray, mask: NDArray | None = None) -> Any:
+        """The value alone; of torch tensors as one, whose gradient in ``moved`` autograd can use (computed by the kernels, not traced)."""
+        if not arrays.is_tensor(moved):
+            return self.bind(np.asarray(fixed, np.float32), mask).terms(np.asarray(moved, np.float32)).value
+        from ..core.kernels import tensor  # imports torch
+
+        bare, counts = arrays.as_fast(fixed), None if mask is None else arrays.as_fast(mask)
+        terms = self.bind(bare, counts).terms(arrays.as_fast(moved))
+        return tensor.with_gradient(moved, terms.value, terms.residual * (-2 / count(bare, counts)))
 
 
 class Bound(ABC):
@@ -52,9 +62,9 @@ class Bound(ABC):
 
 def masked(array: NDArray, mask: NDArray | None) -> NDArray[np.float32]:
     """``array`` with 0 where it does not count."""
-    return np.ascontiguousarray(array, np.float32) if mask is None else np.where(mask, array, np.float32(0))
+    return arrays.keep(array, mask)
 
 
 def count(array: NDArray, mask: NDArray | None) -> int:
     """Voxels that count, at least 1."""
-    return max(array.size if mask is None else int(np.count_nonzero(mask)), 1)
+    return max(math.prod(array.shape) if mask is None else arrays.count(mask), 1)

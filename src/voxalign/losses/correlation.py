@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import kernels
+from ..core import arrays, kernels
 from .base import Bound, Loss, Terms, count, masked
 
 
@@ -18,8 +18,8 @@ class NCC(Loss):
     def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
         """See `Loss.bind`."""
         total = count(fixed, mask)
-        centred = masked(fixed - np.float32(masked(fixed, mask).sum(dtype=np.float64) / total), mask)
-        return _BoundNCC(centred, mask, total, max(float((centred.astype(np.float64) ** 2).sum()), 1e-12))
+        centred = _centred(fixed, mask, total)
+        return _BoundNCC(centred, mask, total, max(float(arrays.dot(centred, centred)), 1e-12))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,15 +30,19 @@ class _BoundNCC(Bound):
     squares: float
 
     def terms(self, moved: NDArray) -> Terms:
-        moved = masked(moved, self.mask)
-        moved = masked(moved - np.float32(moved.sum(dtype=np.float64) / self.total), self.mask)
-        squares = max(float((moved.astype(np.float64) ** 2).sum()), 1e-12)
-        covariance = float(np.multiply(moved, self.fixed, dtype=np.float64).sum())
+        moved = _centred(moved, self.mask, self.total)
+        squares, covariance = max(arrays.dot(moved, moved), 1e-12), arrays.dot(moved, self.fixed)
         squared = covariance**2 / (squares * self.squares)
         scale = self.total / squares  # d/dJ of s_fj^2 / (s_ff s_jj) = 2 / s_jj (s_fj / s_ff F - r^2 J)
-        residual = np.float32(scale * covariance / self.squares) * self.fixed - np.float32(scale * squared) * moved
-        curvature = masked(np.full(moved.shape, scale * squared, np.float32), self.mask)
+        residual = self.fixed * (scale * covariance / self.squares) - moved * (scale * squared)
+        curvature = masked(arrays.full(moved.shape, scale * squared, moved), self.mask)
         return Terms(1 - squared, residual, curvature)
+
+
+def _centred(array: NDArray, mask: NDArray | None, total: int) -> NDArray[np.float32]:
+    """``array`` minus its mean, both over what counts."""
+    array = masked(array, mask)
+    return masked(array - arrays.total(array) / total, mask)
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class LNCC(Loss):
         weights = [self._weights(min(r, n - 1)) for r, n in zip(radius, fixed.shape, strict=True)]
         fixed = masked(fixed, mask)
         windows = kernels.window_statistics(fixed, mask, weights)
-        return _BoundLNCC(fixed, mask, windows, self.noise, np.empty((5, *fixed.shape), np.float32))
+        return _BoundLNCC(fixed, mask, windows, self.noise, None if arrays.is_tensor(fixed) else np.empty((5, *fixed.shape), np.float32))
 
     def _weights(self, radius: int) -> NDArray[np.float32]:
         """2 r + 1 taps, the middle one 1."""
@@ -78,7 +82,7 @@ class _BoundLNCC(Bound):
     mask: NDArray[np.bool_] | None
     windows: kernels.WindowStatistics
     noise: float
-    work: NDArray[np.float32]  # allocated once: new memory costs as much as the sums
+    work: NDArray[np.float32] | None  # allocated once: new memory costs as much as the sums
 
     def terms(self, moved: NDArray) -> Terms:
         return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.noise, self.work))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import kernels
+from ..core import arrays, kernels
 from .base import Bound, Loss, Terms, count
 
-_MASKED = np.uint8(255)
+_MASKED = 255
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class MI(Loss):
 
     def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
         """See `Loss.bind`."""
-        bins = np.clip(fixed * np.float32(self.bins), 0, self.bins - 1).astype(np.uint8)
-        return _BoundMI(bins if mask is None else np.where(mask, bins, _MASKED), self.bins, count(fixed, mask))
+        return _BoundMI(binned(fixed, self.bins, mask), self.bins, count(fixed, mask))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +41,9 @@ class _BoundMI(Bound):
         joint = kernels.joint_histogram(self.fixed, moved, self.bins) / self.total
         value, table = mutual_information(joint)
         residual = kernels.lookup(self.fixed, moved, table)
-        residual *= np.float32(0.5)
-        curvature = np.append(self._curvatures(joint), np.zeros(256 - self.bins, np.float32))[self.fixed]
-        return Terms(-value, residual, curvature)
+        residual *= 0.5
+        curvatures = np.append(self._curvatures(joint), np.zeros(256 - self.bins, np.float32))
+        return Terms(-value, residual, arrays.take(curvatures, self.fixed))
 
     def _curvatures(self, joint: NDArray) -> NDArray[np.float32]:
         """1 / (2 variance of the moved intensity) in each fixed bin."""
@@ -54,6 +53,11 @@ class _BoundMI(Bound):
         variance = joint @ centre**2 / mass - mean**2
         floor = 1 / (self.bins - 3) ** 2  # the window's own width
         return (0.5 / np.maximum(variance, floor)).astype(np.float32)
+
+
+def binned(array: NDArray, bins: int, mask: NDArray | None = None) -> NDArray[np.uint8]:
+    """Bin numbers of values of 0 to 1; 255 where they do not count."""
+    return arrays.as_bytes(arrays.keep((array * bins).clip(0, bins - 1), mask, _MASKED))
 
 
 def mutual_information(joint: NDArray) -> tuple[float, NDArray[np.float64]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core import arrays
 from .base import Bound, Loss, Terms, count, masked
 
 
@@ -15,7 +16,9 @@ class MSE(Loss):
 
     def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
         """See `Loss.bind`."""
-        return _BoundMSE(masked(fixed, mask), mask, count(fixed, mask))
+        fixed, total = masked(fixed, mask), count(fixed, mask)
+        variance = arrays.dot(fixed, fixed) / total - (arrays.total(fixed) / total) ** 2
+        return _BoundMSE(fixed, mask, total, max(float(variance), 1e-12))
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +26,9 @@ class _BoundMSE(Bound):
     fixed: NDArray[np.float32]
     mask: NDArray[np.bool_] | None
     total: int
+    variance: float
 
     def terms(self, moved: NDArray) -> Terms:
-        mean = self.fixed.sum(dtype=np.float64) / self.total
-        variance = max(float((self.fixed.astype(np.float64) ** 2).sum() / self.total - mean**2), 1e-12)
-        residual = masked(self.fixed - moved, self.mask)
-        residual /= np.float32(variance)
-        value = float(np.vdot(residual, residual)) * variance / self.total
-        curvature = masked(np.full(moved.shape, 1 / variance, np.float32), self.mask)
-        return Terms(value, residual, curvature)
+        residual = masked(self.fixed - moved, self.mask) * (1 / self.variance)
+        value = arrays.dot(residual, residual) * (self.variance / self.total)
+        return Terms(value, residual, masked(arrays.full(moved.shape, 1 / self.variance, moved), self.mask))

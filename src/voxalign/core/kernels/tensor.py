@@ -163,6 +163,13 @@ def exponentiate(velocity: Tensor, squarings: int = 7) -> Tensor:
     return u
 
 
+def relax_volume(u: Tensor, weights: Sequence[float], amount: float, out: Tensor | None = None) -> Tensor:
+    """See `reference.relax_volume`."""
+    divergence = sum(torch.diff(c, dim=k, prepend=c.narrow(k, 0, 1)) for k, c in enumerate(u))
+    gradient = [torch.diff(divergence, dim=k, append=divergence.narrow(k, -1, 1)) for k in range(len(u))]
+    return torch.stack([c + amount * float(w) * g for c, w, g in zip(u, weights, gradient, strict=True)])
+
+
 def jacobian_determinant(u: Tensor) -> Tensor:
     """See `reference.jacobian_determinant`."""
     rows = [[_slope(component, axis) + float(k == axis) for axis in range(len(u))] for k, component in enumerate(u)]
