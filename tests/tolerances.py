@@ -16,6 +16,8 @@ KERNEL_LOOSER = {
     "invert": 4e-3,  # both stop at 1e-3 voxel, from different sides
     "lncc": 1e-2,  # differences of float32 window sums, divided by variances that may be tiny
     "window_statistics": 1e-3,  # the same
+    "mind": 1e-4,  # differences of float32 window sums
+    "mind_difference": 2e-3,  # the same, and their reciprocals
     "ssim": 5e-4,  # the same; its constants keep the denominators away from 0
 }
 KERNEL_TENSOR = 1e-5  # part of the range; tensors hold positions in float32 too
@@ -23,6 +25,7 @@ KERNEL_TENSOR_LOOSER = {
     "invert": 4e-3,  # as above
     "lncc": 3e-2,  # as above; windows of a few voxels that hardly vary
     "window_statistics": 3e-3,  # the same
+    "ssim": 5e-4,  # as above
 }
 KERNEL_TIE = 1e-4  # voxels: nearer than this to a rounding or border decision, either answer is right
 
@@ -48,3 +51,9 @@ PHANTOM_VOLUME_SMALL = 0.12  # of smaller ones
 PHANTOM_INVERSE_MM = 0.15  # exp(-v) after exp(v), both linear between nodes 4 mm apart
 PHANTOM_MEAN = 0.01  # mean of a tissue in an image without noise
 EXACT_MM = 1e-9  # closed forms in float64
+
+# ---- losses
+LOSS_DERIVATIVE = 1e-2  # of the gradient's norm: float32 values against finite differences, and kinks of MIND's least channel
+LOSS_VALUE = 2e-5  # float32 window sums in another order
+LOSS_TERMS = 2e-3  # of the largest; the same, divided by small variances
+LOSS_STEP = 4  # curvature against the best curvature for a shift: a step that is too long or too short by this still converges

@@ -108,6 +108,15 @@ def _ngf(shape: tuple, rng: Rng) -> list[tuple]:
     return cases
 
 
+def _mind(shape: tuple, rng: Rng) -> list[tuple]:
+    radius, distance = (1, 2, 0)[:len(shape)], (2, 1, 3)[:len(shape)]
+    return [(_image(shape, rng), radius, distance), (_image(shape, rng), (1,) * len(shape), (2,) * len(shape), rng.random(shape) < 0.8)]
+
+
+def _mind_difference(shape: tuple, rng: Rng) -> list[tuple]:
+    return [(reference.mind(*case), _image(shape, rng), *case[1:]) for case in _mind(shape, rng)]
+
+
 def _force(shape: tuple, rng: Rng) -> list[tuple]:
     image, residual, curvature = _image(shape, rng), rng.normal(0, 1, shape).astype(np.float32), _unit(shape, rng) + 0.1
     return [(image, residual, curvature, rng.uniform(0.5, 2, len(shape)), kappa) for kappa in (0.0, 0.3)]
@@ -145,6 +154,8 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "joint_histogram": lambda shape, rng: [(_bins(shape, rng, 16), _unit(shape, rng), 16)],
     "lncc": _lncc,
     "lookup": lambda shape, rng: [(_bins(shape, rng, 16), _unit(shape, rng), rng.normal(0, 1, (16, 16)))],
+    "mind": _mind,
+    "mind_difference": _mind_difference,
     "ngf": _ngf,
     "normal_equations": _normal,
     "pull": _pull,
@@ -152,6 +163,7 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "sample": _sample,
     "separable": _separable,
     "smooth": lambda shape, rng: [(rng.random((2, *shape)).astype(np.float32), (0.6, 1.3, 0.0)[:len(shape)])],
+    "soft_classes": lambda shape, rng: [(rng.uniform(-0.2, 1.3, shape).astype(np.float32), bins) for bins in (2, 9)],
     "ssim": _ssim,
     "step": _step,
     "warp": lambda shape, rng: [(_image(shape, rng), _displacement(shape, rng, 2.5))],

@@ -2,12 +2,16 @@
 from ..core.errors import choose
 from .base import Bound, Loss, Terms
 from .correlation import LNCC, NCC
-from .information import MI, binned, mutual_information
+from .information import MI, NMI, CrossEntropy, binned, mutual_information
 from .intensity import MSE
+from .overlap import label_cross_entropy, soft_dice
+from .structural_similarity import SSIM
+from .structure import MIND, NGF
 
-LOSSES = {"lncc": LNCC, "ncc": NCC, "mse": MSE, "mi": MI}
+LOSSES = {"lncc": LNCC, "ncc": NCC, "mse": MSE, "ssim": SSIM, "mi": MI, "nmi": NMI, "ngf": NGF, "mind": MIND, "cross_entropy": CrossEntropy}
 
-__all__ = ["LNCC", "LOSSES", "MI", "MSE", "NCC", "Bound", "Loss", "Terms", "binned", "loss", "mutual_information"]
+__all__ = ["LNCC", "LOSSES", "MI", "MIND", "MSE", "NCC", "NGF", "NMI", "SSIM", "Bound", "CrossEntropy", "Loss", "Terms", "binned",
+           "label_cross_entropy", "loss", "mutual_information", "soft_dice"]
 
 
 def loss(name: str, **settings) -> Loss:

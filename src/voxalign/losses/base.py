@@ -68,3 +68,18 @@ def masked(array: NDArray, mask: NDArray | None) -> NDArray[np.float32]:
 def count(array: NDArray, mask: NDArray | None) -> int:
     """Voxels that count, at least 1."""
     return max(math.prod(array.shape) if mask is None else arrays.count(mask), 1)
+
+
+def per_axis(value: int | tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One number for each axis, none beyond the array."""
+    values = (value,) * len(shape) if isinstance(value, int) else value
+    return tuple(min(v, n - 1) for v, n in zip(values, shape, strict=True))
+
+
+def window_weights(radius: int | tuple[int, ...], window: str, shape: tuple[int, ...]) -> list[NDArray[np.float32]]:
+    """2 r + 1 taps for each axis, the middle one 1: a ``box``, or a ``gaussian`` with a sigma of half the radius."""
+    return [_taps(r, r / 2 if window == "gaussian" else np.inf) for r in per_axis(radius, shape)]
+
+
+def _taps(radius: int, sigma: float) -> NDArray[np.float32]:
+    return np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-6)) ** 2).astype(np.float32)

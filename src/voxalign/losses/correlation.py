@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import arrays, kernels
-from .base import Bound, Loss, Terms, count, masked
+from .base import Bound, Loss, Terms, count, masked, window_weights
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,10 @@ class LNCC(Loss):
 
     def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
         """See `Loss.bind`."""
-        radius = (self.radius,) * fixed.ndim if isinstance(self.radius, int) else self.radius
-        weights = [self._weights(min(r, n - 1)) for r, n in zip(radius, fixed.shape, strict=True)]
+        weights = window_weights(self.radius, self.window, fixed.shape)
         fixed = masked(fixed, mask)
         windows = kernels.window_statistics(fixed, mask, weights)
         return _BoundLNCC(fixed, mask, windows, self.noise, None if arrays.is_tensor(fixed) else np.empty((5, *fixed.shape), np.float32))
-
-    def _weights(self, radius: int) -> NDArray[np.float32]:
-        """2 r + 1 taps, the middle one 1."""
-        sigma = radius / 2 if self.window == "gaussian" else np.inf
-        return np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-6)) ** 2).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

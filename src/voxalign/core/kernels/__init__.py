@@ -48,6 +48,8 @@ jacobian_determinant = _either(_chosen.jacobian_determinant)
 joint_histogram = _either(_chosen.joint_histogram)
 lncc = _either(_chosen.lncc)
 lookup = _either(_chosen.lookup)
+mind = _either(_chosen.mind)
+mind_difference = _either(_chosen.mind_difference)
 ngf = _either(_chosen.ngf)
 normal_equations = _either(_chosen.normal_equations)
 pull = _either(_chosen.pull)
@@ -55,6 +57,7 @@ relax_volume = _either(_chosen.relax_volume)
 sample = _either(_chosen.sample)
 separable = _either(_chosen.separable)
 smooth = _either(_chosen.smooth)
+soft_classes = _either(_chosen.soft_classes)
 ssim = _either(_chosen.ssim)
 step = _either(_chosen.step)
 warp = _either(_chosen.warp)
@@ -62,6 +65,6 @@ window_moments = _either(_chosen.window_moments)
 window_statistics = _either(_chosen.window_statistics)
 
 __all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads",
-           "gradient", "histograms", "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup", "ngf",
-           "normal_equations", "pull", "relax_volume", "sample", "separable", "set_threads", "smooth", "ssim", "step", "warp",
-           "window_moments", "window_statistics"]
+           "gradient", "histograms", "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup", "mind",
+           "mind_difference", "ngf", "normal_equations", "pull", "relax_volume", "sample", "separable", "set_threads", "smooth",
+           "soft_classes", "ssim", "step", "warp", "window_moments", "window_statistics"]

@@ -51,6 +51,11 @@ _SIGNATURES = {
     "vx_lookup": [PTR, PTR, _Three, I32, PTR, PTR],
     "vx_ssim_fit": [PTR, PTR, PTR, _Three, _Three, _Weights, F32, F32, PTR, PTR],
     "vx_ssim_residual": [PTR, PTR, PTR, _Three, _Three, _Weights, PTR, PTR],
+    "vx_soft_classes": [PTR, I64, I32, PTR],
+    "vx_mind": [PTR, PTR, _Three, _Three, _Weights, _Three, I32, F32, F32, PTR],
+    "vx_mind_fit": [PTR, PTR, PTR, _Three, _Three, _Weights, _Three, I32, F32, F32, PTR, PTR],
+    "vx_mind_sides": [PTR, PTR, PTR, _Three, _Three, _Weights, _Three, I32, F32, PTR],
+    "vx_mind_residual": [PTR, PTR, _Three, _Three, I32, PTR],
     "vx_gradient": [PTR, PTR, _Three, PTR, PTR],
     "vx_ngf_fit": [PTR, PTR, PTR, _Three, PTR, F32, PTR, PTR],
     "vx_ngf_residual": [PTR, PTR, _Three, PTR, PTR, PTR],
@@ -374,3 +379,44 @@ def ngf(fixed: NDArray, moved: NDArray, inverse_spacing, edge: float, mask: NDAr
     _run("vx_ngf_fit", _field(fixed), _f32(moved), mask, shape, h, edge**2, work[:4], values, over=shape.n0)
     _run("vx_ngf_residual", work[:4], mask, shape, h, work[4], work[5], over=shape.n0)
     return float(values.sum()), work[4], work[5]
+
+
+def _self_similarity(shape: tuple[int, ...], radius, distance) -> tuple:
+    """What every kernel of MIND is told: shape, window, distances, channels, 1 / voxels of a window."""
+    taps = [np.ones(2 * r + 1, np.float32) for r in _three(radius, 0)]
+    pointers = _Weights(*(w.ctypes.data for w in taps))
+    pointers.kept = taps
+    window = _shape(shape), _Three(*_three(radius, 0)), pointers
+    return (*window, _Three(*_three(distance, 0)), 12 if len(shape) == 3 else 4, 1 / float(np.prod([len(w) for w in taps])))
+
+
+def mind(image: NDArray, radius, distance, mask: NDArray | None = None) -> NDArray:
+    """See `reference.mind`."""
+    if max(radius) > _MOST_RADIUS:
+        return reference.mind(image, radius, distance, mask)
+    how = _self_similarity(image.shape, radius, distance)
+    out = np.empty((how[4], *image.shape), np.float32)
+    _run("vx_mind", _f32(image), _mask(mask), *how, reference.MIND_NOISE, out, over=how[0].n0)
+    return out
+
+
+def mind_difference(fixed: NDArray, moved: NDArray, radius, distance, mask: NDArray | None = None,
+                    work: NDArray | None = None) -> tuple[float, NDArray]:
+    """See `reference.mind_difference`; ``work`` (19, *shape), in 2-D (11, *shape), spares the allocation, and holds the answer."""
+    if max(radius) > _MOST_RADIUS:
+        return reference.mind_difference(fixed, moved, radius, distance, mask)
+    shape, r, taps, far, channels, scale = _self_similarity(moved.shape, radius, distance)
+    moved, mask, values = _f32(moved), _mask(mask), np.zeros(shape.n0)
+    work = np.empty((channels + 7, *moved.shape), np.float32) if work is None else work
+    terms, parts, residual = work[:channels], work[channels:channels + 6], work[-1]
+    _run("vx_mind_fit", _f32(fixed), moved, mask, shape, r, taps, far, channels, scale, reference.MIND_NOISE, terms, values, over=shape.n0)
+    _run("vx_mind_sides", moved, mask, terms, shape, r, taps, far, channels, scale, parts, over=shape.n0)
+    _run("vx_mind_residual", parts, mask, shape, far, 6 - 2 * moved.ndim, residual, over=shape.n0)
+    return float(values.sum()), residual
+
+
+def soft_classes(values: NDArray, bins: int) -> NDArray:
+    """See `reference.soft_classes`."""
+    out = np.empty((3, *values.shape), np.float32)
+    _run("vx_soft_classes", _f32(values), values.size, bins, out, over=values.size, grain=4096)
+    return out

@@ -430,3 +430,94 @@ def _neighbours_count(inside: NDArray, axis: int) -> tuple[NDArray, NDArray]:
     half = _half_sums(np.ones(inside.shape), axis, inside) / 2
     n = inside.shape[axis]
     return np.take(half, range(n), axis), np.take(half, range(1, n + 1), axis)
+
+
+MIND_NOISE = 1e-4  # variance (of an image of range 1) that is taken for noise: keeps descriptors of flat regions flat
+
+
+def _sides(image: NDArray, distance: Sequence[int], inside: NDArray) -> list[tuple[NDArray, tuple[NDArray, ...], NDArray]]:
+    """For each neighbour, before and after along each axis: its value, its index, and where it counts; else both are the voxel's own."""
+    sides = []
+    for axis, far in enumerate(distance):
+        for step in (-far, far):
+            index = list(np.indices(image.shape))
+            index[axis] = index[axis] + step
+            counts = (index[axis] >= 0) & (index[axis] < image.shape[axis])
+            index[axis] = np.where(counts, index[axis], index[axis] - step)
+            counts = counts & inside[tuple(index)]
+            index[axis] = np.where(counts, index[axis], np.indices(image.shape)[axis])
+            sides.append((image[tuple(index)].astype(np.float64), tuple(index), counts))
+    return sides
+
+
+def _side_pairs(dim: int) -> list[tuple[int, int]]:
+    """Which two sides make a channel: along two axes; first the last two axes."""
+    axes = [(0, 1)] if dim == 2 else [(1, 2), (0, 1), (0, 2)]
+    return [(2 * a + i, 2 * b + j) for a, b in axes for i in (0, 1) for j in (0, 1)]
+
+
+def _distances(image: NDArray, radius: Sequence[int], distance: Sequence[int], inside: NDArray) -> NDArray[np.float64]:
+    """Window mean of the squared difference of each pair of sides, (C, *shape)."""
+    sides = _sides(image, distance, inside)
+    squares = np.stack([(sides[a][0] - sides[b][0]) ** 2 for a, b in _side_pairs(image.ndim)])
+    return separable(squares * inside, [np.ones(2 * r + 1) / (2 * r + 1) for r in radius], False).astype(np.float64)
+
+
+def mind(image: NDArray, radius: Sequence[int], distance: Sequence[int], mask: NDArray | None = None) -> NDArray[np.float32]:
+    """Self-similarity descriptors of an image of about 0 to 1: (12, *shape), in 2-D (4, *shape), each 0 to 1; 0 where masked.
+
+    Heinrich et al. 2013 (doi:10.1007/978-3-642-40811-3_24). A channel belongs to two of the neighbours at ``distance`` voxels along each
+    axis, in different directions; d is the mean of their squared difference in a window of 2 r + 1 voxels. The descriptor is
+    exp(-(d - least d) / (mean d - least d + `MIND_NOISE`)). A neighbour outside the array or the mask is replaced by the voxel itself, and
+    windows hold 0 there, so that a mask is as good as a crop. Two images' descriptors agree whatever their contrasts, inversion included.
+    """
+    inside = np.ones(image.shape, bool) if mask is None else mask
+    d = _distances(image, radius, distance, inside)
+    above = d - d.min(0)
+    return (np.exp(-above / (above.mean(0) + MIND_NOISE)) * inside).astype(np.float32)
+
+
+def mind_difference(fixed: NDArray, moved: NDArray, radius: Sequence[int], distance: Sequence[int], mask: NDArray | None = None,
+                    work: NDArray | None = None) -> tuple[float, NDArray]:
+    """Sum over voxels of the mean squared difference of descriptors, and minus half its derivative in each moved voxel.
+
+    fixed: `mind` of the fixed image, (C, *shape); moved: image (*shape).
+    """
+    inside = np.ones(moved.shape, bool) if mask is None else mask
+    d = _distances(moved, radius, distance, inside)
+    above, channels = d - d.min(0), len(fixed)
+    inverse = inside / (above.mean(0) + MIND_NOISE)
+    described = np.exp(-above * inverse) * inside
+    left = fixed - described
+    pull_on = left * described / channels * inverse
+    terms = (pull_on * above * inverse).sum(0) / channels - pull_on
+    np.subtract.at(terms, (d.argmin(0), *np.indices(moved.shape)), terms.sum(0))
+    windows = [np.ones(2 * r + 1) / (2 * r + 1) for r in radius]
+    terms = separable(terms * inside, windows, False).astype(np.float64)
+    residual = _scatter(inside, _sides(moved, distance, inside), terms)
+    return float((left**2).mean(0).sum()), (residual * inside).astype(np.float32)
+
+
+def _scatter(inside: NDArray, sides: list, terms: Sequence[NDArray]) -> NDArray[np.float64]:
+    """Derivative in each voxel as the side of others, from the derivatives in the distances."""
+    residual = np.zeros(inside.shape)
+    for term, (a, b) in zip(terms, _side_pairs(inside.ndim), strict=True):
+        each = 2 * term * (sides[a][0] - sides[b][0]) * inside
+        np.add.at(residual, sides[a][1], each)
+        np.subtract.at(residual, sides[b][1], each)
+    return residual
+
+
+def soft_classes(values: NDArray, bins: int) -> NDArray[np.float32]:
+    """For each value v (*shape): mean and variance of the centre of its class, and log sum_b exp(-(v - m_b)^2 / (2 s^2)), (3, *shape).
+
+    There are ``bins`` classes with centres m_b at equal steps from 0 to 1; s is half a step, and a class has the weight of its term.
+    """
+    centres = np.linspace(0, 1, bins)
+    exponent = -2 * ((values[..., None] - centres) * (bins - 1)) ** 2
+    top = exponent.max(-1, keepdims=True)
+    weight = np.exp(exponent - top)
+    total = weight.sum(-1)
+    mean = (weight * centres).sum(-1) / total
+    variance = (weight * (centres - mean[..., None]) ** 2).sum(-1) / total
+    return np.stack([mean, variance, np.log(total) + top[..., 0]]).astype(np.float32)

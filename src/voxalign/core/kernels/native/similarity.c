@@ -204,3 +204,32 @@ API void vx_ngf_residual(const float *terms, const uint8_t *mask, Shape s, const
     free(m);
     free(blank);
 }
+
+/* ---------------------------------------------------------------- soft classes
+   voxels [a, b): mean and variance of the centre of the class of a value v, and log of the sum of exp(-(v - centre)^2 / (2 s^2)); there are
+   `bins` classes from 0 to 1, and s is half the distance of their centres */
+API void vx_soft_classes(const float *values, i64 size, i32 bins, float *out, i64 a, i64 b)
+{
+    const float wide = (float)(bins - 1), step = 1.f / wide;
+    float *restrict mean = out, *restrict variance = out + size, *restrict logarithm = out + 2 * size;
+    float sum[256];
+    for (i64 at = a; at < b; at += 256) {
+        const i32 n = (i32)(b - at < 256 ? b - at : 256);
+        const float *restrict v = values + at;
+        float *restrict m = mean + at, *restrict q = variance + at, *restrict l = logarithm + at;
+        for (i32 x = 0; x < n; x++) sum[x] = m[x] = q[x] = 0.f;
+        for (i32 k = 0; k < bins; k++)
+            SIMD for (i32 x = 0; x < n; x++) {                 /* against the nearest class, so that one term is 1 */
+                float p = v[x] * wide, near = (float)(i32)(minf(maxf(p, 0.f), wide) + .5f), d = (float)k - p, e = near - p;
+                float w = exp_minus(maxf(2.f * (d * d - e * e), 0.f)), c = (float)k - near;
+                sum[x] += w; m[x] += w * c; q[x] += w * c * c;
+            }
+        for (i32 x = 0; x < n; x++) {
+            float p = v[x] * wide, near = (float)(i32)(minf(maxf(p, 0.f), wide) + .5f), e = near - p, i = 1.f / sum[x];
+            m[x] *= i;
+            q[x] = step * step * maxf(q[x] * i - m[x] * m[x], 0.f);
+            l[x] = logf(sum[x]) - 2.f * e * e;
+            m[x] = step * (near + m[x]);
+        }
+    }
+}

@@ -4,7 +4,7 @@
 #define VOXALIGN_WINDOW_H
 #include "filter.h"
 
-enum { BLOCK = 4, MOST_ROWS = 33, MOST_CHANNELS = 13 };    /* planes a block holds; rows of a window, checked by the caller */
+enum { BLOCK = 4, MOST_ROWS = 33, MOST_CHANNELS = 12 };    /* planes a block holds; rows of a window, checked by the caller */
 
 typedef struct { i32 r0, r1, r2; } Radius;
 typedef struct { const float *w0, *w1, *w2; } Weights;     /* of a window's planes, rows and voxels: 2 r + 1 each */
