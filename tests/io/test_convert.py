@@ -42,8 +42,8 @@ def test_other_things_are_refused(thing: object) -> None:
 
 def test_nibabel(grid3: Grid, rng: np.random.Generator) -> None:
     values = rng.random(grid3.shape).astype(np.float32)
-    for thing in (nib.Nifti1Image(values, grid3.affine), nib.Nifti2Image(values[..., None], grid3.affine), nib.MGHImage(values, grid3.affine)):
-        image = io.as_image(thing)
+    for kind in (nib.Nifti1Image, nib.Nifti2Image, nib.MGHImage):
+        image = io.as_image(kind(values if kind is nib.Nifti1Image else values[..., None], grid3.affine))
         assert np.array_equal(image.array, values) and image.grid.is_close(grid3, SAME_PLACE_MM)
     back = io.to_nibabel(image)
     assert np.array_equal(np.asarray(back.dataobj), values) and np.allclose(back.affine, grid3.affine, atol=SAME_PLACE_MM)
@@ -61,7 +61,8 @@ def test_nibabel_frames_units_and_planes(rng: np.random.Generator) -> None:
 
 
 def test_to_nibabel_is_what_save_writes(grid: Grid, rng: np.random.Generator, tmp_path: Path) -> None:
-    for image in (Image(rng.random(grid.shape), grid), Image(rng.random((3, *grid.shape)), grid), Image(rng.integers(0, 999, grid.shape), grid, is_label=True)):
+    labels = Image(rng.integers(0, 999, grid.shape), grid, is_label=True)
+    for image in (Image(rng.random(grid.shape), grid), Image(rng.random((3, *grid.shape)), grid), labels):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InputWarning)
             io.save(image, tmp_path / "a.nii")

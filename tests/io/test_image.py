@@ -50,7 +50,7 @@ def test_odd_names(name: str, tmp_path: Path) -> None:
     assert np.array_equal(vio.load(str(tmp_path / name)).data, image.data)
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".hdr", ".mha", ".mhd", ".nrrd", ".nhdr", ".mgz", ".png", ".jpg", ".tif", ".dcm", ".txt", ""])
+@pytest.mark.parametrize("suffix", ".nii .nii.gz .hdr .mha .mhd .nrrd .nhdr .mgz .png .jpg .tif .dcm .txt .".split())
 @pytest.mark.parametrize("content", [b"", b"\0", b"plain text\n" * 100, bytes(range(256)) * 8, b"\x1f\x8b" + bytes(500)])
 def test_renamed_rubbish_is_refused_in_one_line(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
@@ -94,6 +94,15 @@ def test_sha256(tmp_path: Path) -> None:
     assert vio.sha256(tmp_path) != before
     with pytest.raises(InputError):
         vio.sha256(tmp_path / "missing")
+
+
+def test_anything_that_is_an_image_is_saved(tmp_path: Path, rng: np.random.Generator) -> None:
+    values = rng.random((6, 7, 8)).astype(np.float32)
+    for thing in (values, nib.Nifti1Image(values, np.eye(4))):
+        vio.save(thing, tmp_path / "a.nii.gz")
+        assert np.array_equal(vio.load(tmp_path / "a.nii.gz").array, values)
+    with pytest.raises(InputError):
+        vio.save("missing.nii", tmp_path / "b.nii")
 
 
 def test_negative_values_stay(tmp_path: Path) -> None:

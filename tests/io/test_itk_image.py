@@ -39,7 +39,7 @@ def edited(path: Path, old: str, new: str) -> Path:
 @pytest.mark.parametrize("suffix", [".mha", ".mhd", ".nrrd", ".nhdr"])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
-def test_what_simpleitk_writes(suffix: str, packed: bool, dtype: str, grid_orthogonal: Grid, rng: np.random.Generator, tmp_path: Path) -> None:
+def test_what_simpleitk_writes(suffix: str, packed: bool, dtype: str, grid_orthogonal: Grid, rng, tmp_path: Path) -> None:
     values = rng.integers(0, 100, grid_orthogonal.shape).astype(dtype)
     path = tmp_path / f"a{suffix}"
     sitk.WriteImage(itk_image(values, grid_orthogonal), str(path), packed)
@@ -81,7 +81,8 @@ def test_frames(tmp_path: Path, rng: np.random.Generator) -> None:
     ("ElementSpacing = 1 1 1", "ElementSpacing = 1 0 1"), ("ElementSpacing = 1 1 1", "ElementSpacing = 1 -1 1"),
     ("ElementSpacing = 1 1 1", "ElementSpacing = 1 nan 1"), ("ElementSpacing = 1 1 1", "ElementSpacing = 1 1"),
     ("ElementSpacing = 1 1 1\n", ""), ("DimSize = 6 7 8", "DimSize = 6 7 9000"), ("DimSize = 6 7 8", "DimSize = 6 7 -8"),
-    ("DimSize = 6 7 8", "DimSize = 6 7 x"), ("NDims = 3", "NDims = 7"), ("MET_SHORT", "MET_SHIRT"), ("BinaryData = True", "BinaryData = False"),
+    ("DimSize = 6 7 8", "DimSize = 6 7 x"), ("NDims = 3", "NDims = 7"), ("MET_SHORT", "MET_SHIRT"),
+    ("BinaryData = True", "BinaryData = False"),
     ("TransformMatrix = 1 0 0 0 1 0 0 0 1", "TransformMatrix = 1 0 0 1 0 0 0 0 1"), ("Offset = 0 0 0", "Offset = 0 nan 0"),
     ("ElementDataFile = LOCAL", "ElementDataFile = LIST"), ("ElementDataFile = LOCAL", "ElementDataFile = gone.raw"),
     ("CompressedData = False", "CompressedData = True")])
@@ -93,7 +94,8 @@ def test_damaged_meta_is_refused(old: str, new: str, meta: Path) -> None:
 @pytest.mark.parametrize(("old", "new"), [
     ("(1,0,0)", "(0,0,0)"), ("(1,0,0)", "(nan,0,0)"), ("(1,0,0)", "(0,1,0)"), ("(1,0,0)", "(1,0)"), ("sizes: 6 7 8", "sizes: 6 7 9000"),
     ("sizes: 6 7 8", "sizes: 6 7"), ("sizes: 6 7 8", "sizes: 0 7 8"), ("type: short", "type: block"), ("encoding: raw", "encoding: hex"),
-    ("endian: little", "endian: middle"), ("endian: little\n", ""), ("left-posterior-superior", "scanner-xyz"), ("(0,0,0)\n\n", "(0,inf,0)\n\n"),
+    ("endian: little", "endian: middle"), ("endian: little\n", ""), ("left-posterior-superior", "scanner-xyz"),
+    ("(0,0,0)\n\n", "(0,inf,0)\n\n"),
     ("NRRD000", "NRDR000"), ("encoding: raw", "encoding: gzip")])
 def test_damaged_nrrd_is_refused(old: str, new: str, nrrd: Path) -> None:
     with pytest.raises(InputError):

@@ -110,7 +110,7 @@ def test_truncated_gzip_is_refused(cut: int, whole: bytes, tmp_path: Path) -> No
 def test_wrong_checksum_is_refused(where: int, whole: bytes, tmp_path: Path) -> None:
     raw = bytearray(gzip.compress(whole))
     raw[where] ^= 0x55
-    with pytest.raises(InputError, match="damaged|truncated"):
+    with pytest.raises(InputError, match=r"damaged|truncated"):
         io.load(written(tmp_path, bytes(raw), "a.nii.gz"))
 
 
@@ -325,7 +325,8 @@ def test_colour_and_complex_need_a_channel(rng: np.random.Generator, tmp_path: P
 
 
 # ---------------------------------------------------------------- values
-@pytest.mark.parametrize(("slope", "inter", "scaled"), [(0, 3, False), (np.nan, np.nan, False), (1, 0, False), (2, -1000, True), (0.001, 0.5, True)])
+@pytest.mark.parametrize(("slope", "inter", "scaled"), [
+    (0, 3, False), (np.nan, np.nan, False), (1, 0, False), (2, -1000, True), (0.001, 0.5, True)])
 def test_scaling(slope: float, inter: float, scaled: bool, rng: np.random.Generator, tmp_path: Path) -> None:
     values = rng.integers(-32768, 32767, SHAPE).astype(np.int16)
     path = save_array(values, tmp_path / "a.nii")

@@ -12,6 +12,7 @@ from voxalign.io import load_points, save_points
 
 RAS = np.array([[1.5, -2.0, 3.25], [-4.0, 5.0, 6.0]])
 LPS = RAS * [-1, -1, 1]
+COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label\n"
 
 
 def rows(values: np.ndarray, sign: str = ",") -> str:
@@ -30,9 +31,9 @@ def stated() -> dict[str, tuple[str, str]]:
         "comment": ("a.txt", "# space = LPS\n" + rows(LPS, " ")),
         "ANTs": ("a.csv", "x,y,z,t,label,comment\n-1.5,2,3.25,0,nose,\n4,-5,6,0,ear,\n"),
         "elastix": ("a.pts", "point\n2\n-1.5 2 3.25\n4 -5 6\n"),
-        "Slicer, RAS": ("a.fcsv", "# Markups fiducial file version = 4.10\n# CoordinateSystem = 0\n# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label\n"
+        "Slicer, RAS": ("a.fcsv", "# Markups fiducial file version = 4.10\n# CoordinateSystem = 0\n" + COLUMNS +
                                   "n0,1.5,-2,3.25,0,0,0,1,1,1,0,nose\nn1,-4,5,6,0,0,0,1,1,1,0,ear\n"),
-        "Slicer, LPS": ("a.fcsv", "# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label\n"
+        "Slicer, LPS": ("a.fcsv", "# Markups fiducial file version = 4.11\n# CoordinateSystem = LPS\n" + COLUMNS +
                                   "n0,-1.5,2,3.25,0,0,0,1,1,1,0,nose\nn1,4,-5,6,0,0,0,1,1,1,0,ear\n"),
         "markups": ("a.mrk.json", json.dumps({"markups": [{"coordinateSystem": "LPS", "controlPoints": [
             {"label": "nose", "position": [-1.5, 2, 3.25], "positionStatus": "defined"},
@@ -49,7 +50,7 @@ def test_files_that_state_their_space(kind: str, tmp_path: Path) -> None:
     assert points.names in (("nose", "ear"), None)
 
 
-@pytest.mark.parametrize("text", [rows(RAS), rows(RAS, " "), rows(RAS, "\t"), rows(RAS, ";"), "x,y,z\n" + rows(RAS), "X, Y, Z\n" + rows(RAS)])
+@pytest.mark.parametrize("text", [*(rows(RAS, sign) for sign in (",", " ", "\t", ";")), "x,y,z\n" + rows(RAS), "X, Y, Z\n" + rows(RAS)])
 def test_a_space_that_is_not_stated_is_assumed_aloud(text: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(text)
     with pytest.warns(InputWarning, match="RAS is assumed"):
@@ -74,8 +75,9 @@ def test_pixels_of_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "text"), [
     ("a.csv", ""), ("a.csv", "x,y,z\n"), ("a.csv", "i,j,k\n1,2,3\n"), ("a.csv", "a,b,c\n1,2,3\n"), ("a.csv", "x,y,z,name\n1,2\n"),
     ("a.csv", "x,y,z,name\n1,2,three,n\n"), ("a.csv", "x,y,z,name\n1,2,nan,n\n"), ("a.csv", "x,y,z,space\n1,2,3,RAS\n1,2,3,LPS\n"),
-    ("a.csv", "x,y,z,space\n1,2,3,MNI\n"), ("a.txt", "1 2 3\n1 2\n"), ("a.txt", "1 2 3 4\n"), ("a.txt", "1\n"), ("a.pts", "index\n1\n1 2 3\n"),
-    ("a.pts", "point\n2\n1 2 3\n"), ("a.pts", "points\n1\n1 2 3\n"), ("a.pts", ""), ("a.mrk.json", "{}"), ("a.mrk.json", "{"), ("a.mrk.json", "[]"),
+    ("a.csv", "x,y,z,space\n1,2,3,MNI\n"), ("a.txt", "1 2 3\n1 2\n"), ("a.txt", "1 2 3 4\n"), ("a.txt", "1\n"),
+    ("a.pts", "index\n1\n1 2 3\n"), ("a.pts", "point\n2\n1 2 3\n"), ("a.pts", "points\n1\n1 2 3\n"), ("a.pts", ""),
+    ("a.mrk.json", "{}"), ("a.mrk.json", "{"), ("a.mrk.json", "[]"),
     ("a.mrk.json", '{"markups":[{"coordinateSystem":"IJK","controlPoints":[]}]}'), ("a.mrk.json", "[" * 100000), ("a.csv", "\0\1\2")])
 def test_unusable_tables_are_refused(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from ..core import InputError, SecurityError
+from ..core import SecurityError, VoxalignError
 from .header import Header, check_spacing, from_lps, make_grid, note, refuse, shown
 from .stream import open_file
 
@@ -30,6 +30,7 @@ _DEFLATED = "1.2.840.10008.1.2.1.99"
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", _DEFLATED}
 _LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81"}
 _PLACE_GROUPS = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
+_JPEG_12_BIT = "1.2.840.10008.1.2.4.51"  # pydicom's decoder, Pillow, knows its 8-bit kind only
 _MAX_INFLATED = 1 << 30
 _SAME_MM = 0.01  # nearer slices are one; more than this off a regular lattice is said
 _MISSING = 1.5  # a gap of more than this many usual ones is a missing slice
@@ -61,7 +62,11 @@ def read_header(path: Path, series: str | None = None) -> Header:
     InputError : no images, several series, orientations, sizes or volumes, missing slices, colour, damaged.
     SecurityError : absurdly nested or packed.
     """
-    path = Path(path)
+    with _strictly(path):
+        return _header(path, series)
+
+
+def _header(path: Path, series: str | None) -> Header:
     files, notes = _files(path, series)
     if "ImagePositionPatient" not in files[0][1] and "PerFrameFunctionalGroupsSequence" not in files[0][1]:
         return _projection(path, files, notes)
@@ -135,7 +140,7 @@ def _strictly(path: Path) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except (InputError, SecurityError):
+    except VoxalignError:
         raise
     except (RecursionError, MemoryError):
         raise SecurityError(note(path, "absurdly nested or long DICOM elements: refused")) from None
@@ -158,7 +163,7 @@ def _check_deflated(path: Path) -> None:
             return
         file.seek(144 + meta.get("FileMetaInformationGroupLength", 0))
         engine, total = zlib.decompressobj(-15), 0
-        while block := engine.unconsumed_tail or file.read(1 << 16):
+        while not engine.eof and (block := engine.unconsumed_tail or file.read(1 << 16)):
             total += len(engine.decompress(block, 1 << 20))
             if total > _MAX_INFLATED:
                 raise SecurityError(note(path, f"it unpacks to more than {_MAX_INFLATED} bytes: refused"))
@@ -466,25 +471,39 @@ def _stored_bits(dataset: Dataset, pixels: NDArray) -> NDArray:
 
 
 def _unpacked(path: Path, dataset: Dataset) -> NDArray:
-    """Compressed pixels, by pydicom's decoders or else by SimpleITK's."""
+    """Compressed pixels, by pydicom's decoders where it has them, else by SimpleITK's (slow on damaged files)."""
+    from pydicom.pixels import get_decoder
+
     try:
-        return dataset.pixel_array
-    except Exception:  # whatever the decoders raise: the other ones are tried
-        return _by_itk(path, dataset)
+        decoder = get_decoder(_syntax(dataset))
+        has_one = decoder.is_available
+    except NotImplementedError:
+        has_one = False
+    if has_one and _syntax(dataset) != _JPEG_12_BIT:
+        with _decoding(path, dataset):
+            return dataset.pixel_array
+    return _by_itk(path, dataset)
+
+
+@contextmanager
+def _decoding(path: Path, dataset: Dataset) -> Iterator[None]:
+    """Whatever decoders raise, as an error that names the transfer syntax."""
+    try:
+        yield
+    except Exception:  # there is no end to what they raise
+        syntax = pydicom.uid.UID(_syntax(dataset))
+        raise refuse(path, "its pixels are damaged, or compressed in a way that cannot be read here (transfer syntax "
+                           f"{syntax}, {syntax.name}); decompress it first") from None
 
 
 def _by_itk(path: Path, dataset: Dataset) -> NDArray:
     import SimpleITK as sitk
 
-    try:
+    with _decoding(path, dataset):
         reader = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(os.fspath(path))
         pixels = sitk.GetArrayFromImage(reader.Execute())
-    except RuntimeError:
-        syntax = pydicom.uid.UID(_syntax(dataset))
-        raise refuse(path, "its pixels are damaged, or compressed in a way that cannot be read here (transfer syntax "
-                           f"{syntax}, {syntax.name}); decompress it first") from None
     slope, intercept = _rescale(dataset)  # ITK has applied them
     if (slope, intercept) != (1.0, 0.0):
         pixels = np.rint((pixels.astype(np.float64) - intercept) / slope)

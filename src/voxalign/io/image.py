@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..core import Grid, Image, InputError
 from .atomic import write_bytes
+from .convert import as_image
 from .header import Header, note, refuse, say, shown, warn
 from .stream import GZIP, Stream, open_file
 
@@ -65,8 +66,8 @@ def load(path: str | os.PathLike[str], is_label: bool | None = None, frame: int 
     return _intensities(path, raw, header)
 
 
-def save(image: Image, path: str | os.PathLike[str]) -> None:
-    """Write an image: ``.nii .nii.gz .mha .nrrd .mgz .mgh``, or ``.png`` in 2-D; whole or not at all.
+def save(image: Any, path: str | os.PathLike[str]) -> None:
+    """Write an image, or whatever `as_image` takes for one: ``.nii .nii.gz .mha .nrrd .mgz .mgh``, or ``.png`` in 2-D; whole or not at all.
 
     Intensities are stored as float32, labels as the smallest integer type that holds them, channels as vectors. The
     mask is not stored.
@@ -76,7 +77,7 @@ def save(image: Image, path: str | os.PathLike[str]) -> None:
     InputError : unknown suffix, a missing folder, an image the format cannot hold.  SecurityError : ``path`` is a
         symbolic link.  ResourceError : disk full.
     """
-    path = Path(path)
+    path, image = Path(path), as_image(image)
     suffix = _suffix(path)
     writers: dict[str, Callable[[], list]] = {
         ".nii": lambda: _module("nifti").write(image, path, packed=False),

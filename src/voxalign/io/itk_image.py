@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,6 +62,16 @@ class _Voxels:
         return self
 
 
+@contextmanager
+def _parsing(path: Path) -> Iterator[None]:
+    """A field that is not the number it should be, as an error that names the file."""
+    try:
+        yield
+    except (ValueError, OverflowError, OSError) as error:
+        reason = str(error).splitlines()[0][:80]
+        raise refuse(path, f"a field of its header cannot be understood ({reason}); it is damaged") from None
+
+
 # ---------------------------------------------------------------- MetaImage
 def read_meta(path: Path) -> Header:
     """Understand a ``.mha`` or ``.mhd`` file.
@@ -68,6 +80,11 @@ def read_meta(path: Path) -> Header:
     ------
     InputError : damaged, truncated, or not an image.  SecurityError : its data file lies outside its folder.
     """
+    with _parsing(path):
+        return _meta(path)
+
+
+def _meta(path: Path) -> Header:
     fields, start = _meta_fields(path)
     dim = _meta_int(path, fields, "NDims")
     sizes = tuple(_numbers(path, fields, ("DimSize",), dim, whole=True))
@@ -191,6 +208,11 @@ def read_nrrd(path: Path) -> Header:
     ------
     InputError : damaged, truncated, or not an image.  SecurityError : its data file lies outside its folder.
     """
+    with _parsing(path):
+        return _nrrd(path)
+
+
+def _nrrd(path: Path) -> Header:
     fields, start = _nrrd_fields(path)
     sizes = tuple(_numbers(path, fields, ("sizes",), _meta_int(path, fields, "dimension"), whole=True))
     if min(sizes) < 1:

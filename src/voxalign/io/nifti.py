@@ -310,7 +310,7 @@ def _form_difference(raw: NDArray, shape: tuple[int, ...]) -> float | None:
 def _read(layout: _Layout, frame: int) -> NDArray:
     """One frame as stored, (channels, *shape), a view in the order of the file."""
     if not layout.path.exists():
-        raise refuse(layout.path, "the voxels that belong to the .hdr are missing; both files are needed")
+        raise refuse(layout.path, f"missing, and it holds the voxels of {layout.path.stem}.hdr; both files are needed")
     volumes = []
     with Stream(layout.path) as stream:
         stream.expect(layout.total)

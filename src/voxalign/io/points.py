@@ -231,10 +231,10 @@ def _pts(path: Path, text: str) -> tuple[list, None, str]:
     if words[0].strip().lower() == "index":
         raise refuse(path, "it holds voxel indices: expected points in mm; convert them with grid.world(indices)")
     rows = [line.split() for line in (words[2] if len(words) > 2 else "").splitlines() if line.strip()]
-    if words[0].strip().lower() != "point" or not words[1].strip().isdigit():
+    if words[0].strip().lower() != "point" or len(words) < 2:
         raise refuse(path, "its first lines are not 'point' and the number of points")
-    if int(words[1]) != len(rows) or len({len(row) for row in rows}) > 1:
-        raise refuse(path, f"it announces {words[1].strip()} points and holds {len(rows)} rows; complete it")
+    if words[1].strip() != str(len(rows)) or len({len(row) for row in rows}) > 1:
+        raise refuse(path, f"it announces {words[1].strip()[:20]!r} points and holds {len(rows)} rows; complete it")
     return rows, None, "LPS"
 
 

@@ -38,7 +38,7 @@ def read_header(path: Path) -> Header:
     InputError : damaged or of an unknown kind.  SecurityError : it announces absurdly many pixels.
     """
     with _picture(path) as picture:
-        frames, mode, size = getattr(picture, "n_frames", 1), picture.mode, picture.size
+        frames, mode, size = getattr(picture, "n_frames", 1), _mode(picture), picture.size
         turned = picture.getexif().get(274, 1) != 1
     if mode not in _COLOUR_MODES and not mode.startswith(("1", "L", "I", "F")):
         raise refuse(path, f"pixels of type {mode!r} are not supported: convert it to grey values")
@@ -64,7 +64,7 @@ def _picture(path: Path) -> Iterator[Any]:
     except Pillow.DecompressionBombError:
         most = 2 * Pillow.MAX_IMAGE_PIXELS
         raise SecurityError(note(path, f"it announces more than {most} pixels; crop or downsample it first")) from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except Exception as error:  # Pillow raises whatever its parsing runs into
         raise refuse(path, f"not a readable PNG, JPEG or TIFF, or damaged ({_first_line(error)}); copy it again") from None
 
 
@@ -72,8 +72,17 @@ def _read(path: Path, frame: int) -> NDArray:
     """(channels, width, height)."""
     with _picture(path) as picture:
         picture.seek(frame)
-        pixels = np.asarray(picture.convert(_CONVERTED[picture.mode]) if picture.mode in _CONVERTED else picture)
+        mode = _mode(picture)
+        pixels = np.asarray(picture.convert("L" if mode == "L" else _CONVERTED[mode]) if mode in {"L", *_CONVERTED} else picture)
     return pixels.T[None] if pixels.ndim == 2 else pixels.transpose(2, 1, 0)
+
+
+def _mode(picture: Any) -> str:
+    """Pillow's name of the kind of pixels; a palette of greys is grey."""
+    if picture.mode != "P":
+        return picture.mode
+    entries = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+    return "L" if (entries == entries[:, :1]).all() else "P"
 
 
 def _first_line(error: Exception) -> str:
