@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import io
-from ..core import Image, InputWarning, Points, Transform, resample
+from ..core import Image, InputWarning, Points, Transform, kernels, resample
 from ..judge import deformation_scores
 from ..register import Registration, Settings
 from ..register.result import OnStep, Step
@@ -149,6 +149,7 @@ def align(pair: Pair, configuration: Configuration, initial: Transform | None = 
           clock: Clock | None = None) -> Result:
     """Run the configured method on a checked pair; its stages are charged to ``clock``."""
     clock = clock or Clock()
+    kernels.set_threads(configuration.threads or None)
     method = method_named(configuration.method)
     registration = method(*pair.masked, configuration.settings, initial, clock.listening(on_step))
     clock.mark("finish")
