@@ -46,7 +46,7 @@ _SIGNATURES = {
     "vx_jacobian": [PTR, _Three, PTR],
     "vx_invert": [PTR, _Three, F32, I32, PTR, PTR],
     "vx_normal": [PTR, PTR, PTR, _Three, PTR, PTR],
-    "vx_histograms": [PTR, _Three, PTR, _Three, PTR, I32, PTR],
+    "vx_histograms": [PTR, PTR, I64, PTR, _Three, PTR, I32, PTR],
     "vx_joint": [PTR, PTR, _Three, I32, PTR],
     "vx_lookup": [PTR, PTR, _Three, I32, PTR, PTR],
     "vx_ssim_fit": [PTR, PTR, PTR, _Three, _Three, _Weights, F32, F32, PTR, PTR],
@@ -316,10 +316,15 @@ def normal_equations(moved: NDArray, residual: NDArray, curvature: NDArray) -> t
 
 def histograms(fixed: NDArray, moving: NDArray, maps: NDArray, bins: int) -> NDArray:
     """See `reference.histograms`."""
-    lifted = np.stack([_lift(m) for m in maps])
+    dim = fixed.ndim
+    lifted = np.tile(np.eye(4), (len(maps), 1, 1))
+    lifted[:, 3 - dim :, 3 - dim :] = maps
+    index = np.stack(np.nonzero(fixed != 255))
+    voxels = np.zeros((3, index.shape[1]), np.float32)
+    voxels[3 - dim :] = index
     out = np.empty((len(maps), bins, bins), np.float32)
-    _run("vx_histograms", np.ascontiguousarray(fixed, np.uint8), _shape(fixed.shape), _f32(moving), _shape(moving.shape), lifted, bins, out,
-         over=len(maps))
+    _run("vx_histograms", voxels, np.ascontiguousarray(fixed[tuple(index)], np.uint8), index.shape[1], _f32(moving), _shape(moving.shape),
+         np.ascontiguousarray(lifted[:, :3]), bins, out, over=len(maps))
     return out
 
 

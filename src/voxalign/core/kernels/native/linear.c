@@ -44,32 +44,48 @@ API void vx_normal(const float *moved, const float *residual, const float *curva
     free(g);
 }
 
-/* candidates [a, b): joint histogram (bins x bins) of fixed (bin numbers, 255 where masked) and moving (float bin positions, below 0 where
-   masked) under each of the 12-number maps of fixed index -> moving index. Moving is read linearly; both neighbours of its bin get a share. */
-API void vx_histograms(const uint8_t *fixed, Shape f, const float *moving, Shape s, const double *maps, i32 bins, float *out, i64 a, i64 b)
+/* value at the positions of up to BLOCK voxels under a map; -1 outside */
+#define BLOCK 256
+static void read_block(const float *restrict z, const float *restrict y, const float *restrict x, i32 n, const float *restrict moving, Shape s,
+                       const double *A, float *restrict out)
 {
     const i32 s0 = stride0(s), s1 = stride1(s), s2 = stride2(s);
+    const float a00 = (float)A[0], a01 = (float)A[1], a02 = (float)A[2], a03 = (float)A[3];
+    const float a10 = (float)A[4], a11 = (float)A[5], a12 = (float)A[6], a13 = (float)A[7];
+    const float a20 = (float)A[8], a21 = (float)A[9], a22 = (float)A[10], a23 = (float)A[11];
+    const float e0 = s.n0 - .5f, e1 = s.n1 - .5f, e2 = s.n2 - .5f;
+    SIMD
+    for (i32 k = 0; k < n; k++) {
+        float q0 = a00 * z[k] + a01 * y[k] + a02 * x[k] + a03, q1 = a10 * z[k] + a11 * y[k] + a12 * x[k] + a13;
+        float q2 = a20 * z[k] + a21 * y[k] + a22 * x[k] + a23, w0, w1, w2;
+        i32 i = cell(q0, s.n0, &w0) * (s.n1 * s.n2) + cell(q1, s.n1, &w1) * s.n2;
+        i += cell(q2, s.n2, &w2);
+        float v = trilinear(moving, i, s0, s1, s2, w0, w1, w2);
+        float inside = minf(minf(minf(q0, q1), q2) + .5f, minf(minf(e0 - q0, e1 - q1), e2 - q2));
+        out[k] = inside < 0.f ? -1.f : v;
+    }
+}
+
+/* candidates [a, b): joint histogram (bins x bins) of n fixed voxels (indices z, y, x, and bin numbers) and moving (float bin positions, below 0
+   where masked) under each of the 12-number maps of fixed index -> moving index. Moving is read linearly; both neighbours of its bin get a share. */
+API void vx_histograms(const float *voxels, const uint8_t *fixed, i64 n, const float *moving, Shape s, const double *maps, i32 bins, float *out,
+                       i64 a, i64 b)
+{
+    float values[BLOCK];
     for (i64 m = a; m < b; m++) {
-        const double *A = maps + 12 * m;
         float *h = out + m * bins * bins;
         memset(h, 0, (size_t)bins * bins * sizeof(float));
-        for (i32 z = 0; z < f.n0; z++)
-            for (i32 y = 0; y < f.n1; y++) {
-                const uint8_t *row = fixed + ((i64)z * f.n1 + y) * f.n2;
-                const double p0 = A[0] * z + A[1] * y + A[3], p1 = A[4] * z + A[5] * y + A[7], p2 = A[8] * z + A[9] * y + A[11];
-                for (i32 x = 0; x < f.n2; x++) {
-                    if (row[x] == 255) continue;
-                    float q0 = (float)(p0 + A[2] * x), q1 = (float)(p1 + A[6] * x), q2 = (float)(p2 + A[10] * x), w0, w1, w2;
-                    if (q0 < -.5f || q1 < -.5f || q2 < -.5f || q0 > s.n0 - .5f || q1 > s.n1 - .5f || q2 > s.n2 - .5f) continue;
-                    i32 i = cell(q0, s.n0, &w0) * s.n1 * s.n2 + cell(q1, s.n1, &w1) * s.n2;
-                    i += cell(q2, s.n2, &w2);
-                    float v = trilinear(moving, i, s0, s1, s2, w0, w1, w2);
-                    if (v < 0.f) continue;
-                    i32 k = mini((i32)v, bins - 2);
-                    float t = minf(v - (float)k, 1.f);
-                    h[row[x] * bins + k] += 1.f - t;
-                    h[row[x] * bins + k + 1] += t;
-                }
+        for (i64 at = 0; at < n; at += BLOCK) {
+            const i32 count = (i32)(n - at < BLOCK ? n - at : BLOCK);
+            read_block(voxels + at, voxels + n + at, voxels + 2 * n + at, count, moving, s, maps + 12 * m, values);
+            for (i32 k = 0; k < count; k++) {
+                if (values[k] < 0.f) continue;
+                i32 i = mini((i32)values[k], bins - 2);
+                float t = minf(values[k] - (float)i, 1.f);
+                float *cell = h + fixed[at + k] * bins + i;
+                cell[0] += 1.f - t;
+                cell[1] += t;
             }
+        }
     }
 }
