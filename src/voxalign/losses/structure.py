@@ -56,8 +56,8 @@ class _BoundNGF(Bound):
 class MIND(Loss):
     """Mean squared difference of self-similarity descriptors (Heinrich et al. 2013, doi:10.1007/978-3-642-40811-3_24).
 
-    Mean over voxels and the 12 channels (4 in 2-D) of `core.kernels.mind`. 0 for equal images, about 0.1 to 0.2 for unrelated ones. The
-    curvature is that of the descriptors moving as one with the image: the ratio of their squared gradients, averaged nearby.
+    Mean over voxels and the 12 channels (4 in 2-D) of `core.kernels.mind`, over twice the variance of the fixed descriptors: 0 for equal
+    images, about 1 for unrelated ones. The curvature is that of the descriptors moving as one with the image: the ratio of their squared gradients, averaged nearby.
 
     Parameters
     ----------
@@ -79,23 +79,25 @@ class MIND(Loss):
         """See `Loss.bind`."""
         descriptors = self.describe(fixed, mask)
         work = None if arrays.is_tensor(descriptors) else np.empty((len(descriptors) + 7, *fixed.shape), np.float32)
-        slopes = sum(_slope(channel, mask) for channel in descriptors) / len(descriptors)
-        return _BoundMIND(descriptors, slopes, mask, *self._widths(fixed.shape), work)
+        scale = 0.5 / max(_variance(descriptors, count(fixed, mask)), 1e-6)
+        slopes = sum(_slope(channel, mask) for channel in descriptors) * (scale / len(descriptors))
+        return _BoundMIND(descriptors, slopes, mask, *self._widths(fixed.shape), scale, work)
 
 
 @dataclass(frozen=True, eq=False)
 class _BoundMIND(Bound):
     fixed: NDArray[np.float32]
-    slopes: NDArray[np.float32]  # mean squared gradient of the fixed descriptors
+    slopes: NDArray[np.float32]  # mean squared gradient of the fixed descriptors, times scale
     mask: NDArray[np.bool_] | None
     radius: tuple[int, ...]
     dilation: tuple[int, ...]
+    scale: float  # 1 / (2 variance of the fixed descriptors)
     work: Any  # memory, allocated once
 
     def terms(self, moved: NDArray) -> Terms:
         moved = masked(moved, self.mask)
         total, residual = kernels.mind_difference(self.fixed, moved, self.radius, self.dilation, self.mask, self.work)
-        return Terms(total / count(moved, self.mask), residual, self._curvature(moved))
+        return Terms(self.scale * total / count(moved, self.mask), residual * self.scale, self._curvature(moved))
 
     def _curvature(self, moved: NDArray) -> NDArray[np.float32]:
         """What makes curvature x squared gradient of the image that of the descriptors, as they move together; both averaged nearby."""
@@ -103,6 +105,11 @@ class _BoundMIND(Bound):
         own = _slope(moved, self.mask)
         slopes, own = kernels.separable(np.stack([self.slopes, own]), reach, False)
         return masked(slopes / (own + _FLAT * float(np.prod([len(w) for w in reach]))), self.mask)
+
+
+def _variance(channels: NDArray, voxels: int) -> float:
+    """Mean over channels of the variance over the voxels that count; the others are 0."""
+    return float(sum(arrays.dot(c, c) / voxels - (arrays.total(c) / voxels) ** 2 for c in channels)) / len(channels)
 
 
 def _slope(image: NDArray, mask: NDArray | None) -> NDArray[np.float32]:

@@ -81,13 +81,13 @@ INLINE float trilinear(const float *f, i32 i, i32 s0, i32 s1, i32 s2, float w0, 
     return e + w0 * (c + w1 * (d - c) - e);
 }
 
-/* exp(-t) for t >= 0 to 1e-6 of it (library calls would end the SIMD loop) */
+/* exp(-t) for 0 <= t < 1e6 to 1e-6 of it (library calls, unions and clamped floats would end the SIMD loop) */
 INLINE float exp_minus(float t)
 {
-    float p = maxf(-1.44269504f * t, -126.f);
-    i32 e = (i32)(p - .5f);
+    float p = -1.44269504f * t, power;
+    i32 e = maxi((i32)(p - .5f), -126), bits = (e + 127) << 23;
     float f = (p - (float)e) * .693147181f;
-    union { i32 i; float f; } power = {(e + 127) << 23};
-    return power.f * (1.f + f * (1.f + f * (.5f + f * (1.66666667e-1f + f * (4.16666667e-2f + f * (8.33333333e-3f + f * 1.38888889e-3f))))));
+    memcpy(&power, &bits, sizeof power);
+    return power * (1.f + f * (1.f + f * (.5f + f * (1.66666667e-1f + f * (4.16666667e-2f + f * (8.33333333e-3f + f * 1.38888889e-3f))))));
 }
 #endif

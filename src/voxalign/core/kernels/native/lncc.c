@@ -2,13 +2,17 @@
    residual and curvature). */
 #include "window.h"
 
-/* log x for 0 < x < inf to 1e-6: the exponent, and a polynomial of the rest about 1 (library calls would end the SIMD loop) */
+/* log x for 0 < x < inf to 1e-6: the exponent, and a polynomial of the rest about 1 (library calls and unions would end the SIMD loop) */
 INLINE float log_fast(float x)
 {
-    union { float f; i32 i; } u = {x};
-    i32 e = (u.i - 0x3f3504f3) >> 23;
-    u.i -= e << 23;
-    float t = u.f - 1.f, z = t * t;
+    i32 bits;
+    memcpy(&bits, &x, sizeof bits);
+    const i32 e = (bits - 0x3f3504f3) >> 23;
+    bits -= e << 23;
+    float t;
+    memcpy(&t, &bits, sizeof t);
+    t -= 1.f;
+    const float z = t * t;
     float p = 7.0376836292e-2f;
     p = p * t - 1.1514610310e-1f; p = p * t + 1.1676998740e-1f; p = p * t - 1.2420140846e-1f; p = p * t + 1.4249322787e-1f;
     p = p * t - 1.6668057665e-1f; p = p * t + 2.0000714765e-1f; p = p * t - 2.4999993993e-1f; p = p * t + 3.3333331174e-1f;
@@ -17,8 +21,9 @@ INLINE float log_fast(float x)
 
 /* squared correlation r2 of each window of a row and its terms; returns the sum of the loss: -r2, or with 0 < noise < inf
    (1 + noise) log(1 - r2 / (1 + noise)) */
-static float fit_row(const float *restrict a0, const float *restrict a1, const float *restrict a2, const float *restrict n, const float *restrict fm,
-                     const float *restrict fv, float least, float noise, i32 count, float *restrict p0, float *restrict p1, float *restrict p2)
+INLINE float fit(const float *restrict a0, const float *restrict a1, const float *restrict a2, const float *restrict n, const float *restrict fm,
+                 const float *restrict fv, float least, const int noisy, float noise, i32 count, float *restrict p0, float *restrict p1,
+                 float *restrict p2)
 {
     const float top = 1.f + noise;
     float sum = 0.f;
@@ -27,7 +32,7 @@ static float fit_row(const float *restrict a0, const float *restrict a1, const f
         float ic = 1.f / maxf(C, least);
         ic = C > least ? ic : 0.f;
         float al = A * fv[x] * ic, cc = A * al, be = cc * ic;
-        if (noise > 0.f) {
+        if (noisy) {
             float left = top - minf(cc, 1.f), gain = top / left;
             sum += top * log_fast(left / top);
             al *= gain; be *= gain;
@@ -35,6 +40,13 @@ static float fit_row(const float *restrict a0, const float *restrict a1, const f
         p0[x] = al; p1[x] = be; p2[x] = be * jm - al * fm[x];
     }
     return sum;
+}
+
+static float fit_row(float *const *sum, const float *n, const float *fm, const float *fv, float least, float noise, i32 count, float *p0,
+                     float *p1, float *p2)
+{
+    if (noise > 0.f) return fit(sum[0], sum[1], sum[2], n, fm, fv, least, 1, noise, count, p0, p1, p2);
+    return fit(sum[0], sum[1], sum[2], n, fm, fv, least, 0, 0.f, count, p0, p1, p2);   /* a test inside the loop would end SIMD */
 }
 
 static void residual_row(const float *restrict F, const float *restrict J, const float *restrict a0, const float *restrict a1,
@@ -50,8 +62,7 @@ static float leave_fit(const void *given, Shape s, i32 z, i32 y, float *const *s
     const Fit *g = given;
     const i64 at = row_at(s, z, y), size = volume(s);
     float *p = g->terms + at;
-    return fit_row(sum[0], sum[1], sum[2], g->icount + at, g->mean + at, g->ivar + at, g->least, g->noise, s.n2, p, p + size,
-                   p + 2 * size);
+    return fit_row(sum, g->icount + at, g->mean + at, g->ivar + at, g->least, g->noise, s.n2, p, p + size, p + 2 * size);
 }
 
 static float leave_residual(const void *given, Shape s, i32 z, i32 y, float *const *sum)
