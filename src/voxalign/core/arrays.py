@@ -17,12 +17,12 @@ def is_tensor(array: Any) -> bool:
 
 
 def on(array: NDArray, device: str) -> Any:
-    """``array`` where a device works on it: as it is for ``cpu``, else as a tensor of that device of torch."""
+    """``array`` where a device works on it: as it is for ``cpu``, else as a tensor of that device of torch (``cuda``, ``torch:cpu``)."""
     if device == "cpu":
         return array
     import torch
 
-    return torch.as_tensor(array, device=device)
+    return torch.as_tensor(array, device=device.removeprefix("torch:"))
 
 
 def as_numpy(array: Any) -> NDArray:
@@ -81,6 +81,25 @@ def dot(one: Any, other: Any) -> Any:
 def as_bytes(array: Any) -> Any:
     """Values of 0 to 255, cut to whole numbers (uint8)."""
     return array.byte() if is_tensor(array) else array.astype(np.uint8)
+
+
+def as_floats(array: Any) -> Any:
+    """Whole numbers or truth values as float32."""
+    return array.float() if is_tensor(array) else array.astype(np.float32)
+
+
+def bounds(mask: Any) -> tuple[NDArray[np.int_], NDArray[np.int_]] | None:
+    """First index and one past the last of what is true, along each axis; None if nothing is."""
+    axes = range(mask.ndim)
+    filled = [np.flatnonzero(as_numpy(mask.any(axis=tuple(a for a in axes if a != axis)))) for axis in axes]
+    return (np.array([f[0] for f in filled]), np.array([f[-1] + 1 for f in filled])) if len(filled[0]) else None
+
+
+def histogram(array: Any, bins: int) -> NDArray[np.int_]:
+    """How many values lie in each of ``bins`` equal parts of 0 to 1; what lies outside counts for the nearest."""
+    if is_tensor(array):
+        return (array.clip(0, 1) * bins).clip(0, bins - 1).int().reshape(-1).bincount(minlength=bins).cpu().numpy()
+    return np.histogram(array.clip(0, 1), bins, (0, 1))[0]
 
 
 def take(table: NDArray, index: Any) -> Any:

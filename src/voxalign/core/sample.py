@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import kernels
+from . import arrays, kernels
 from .errors import InputError, choose
 from .grid import Grid
 from .image import Image
@@ -94,12 +94,14 @@ def pull(data: NDArray, source: Grid, target: Grid, transform: Transform, interp
 def _pull_by_planes(data: NDArray, source: Grid, target: Grid, transform: Transform, interpolation: str,
                     outside: float) -> NDArray:
     """Any map and any interpolation; one plane at a time bounds the memory of the point list."""
-    out = np.empty((len(data), *target.shape), np.float32 if interpolation in ("linear", "cubic") else data.dtype)
+    out = None
     for i in range(target.shape[0]):
         start, stop = (i, *(0,) * (target.dim - 1)), (i + 1, *target.shape[1:])
         points = transform(target.crop(start, stop).points()[0])
         index = source.index(points.reshape(-1, source.dim))
-        out[:, i] = kernels.sample(data, index, interpolation, outside).reshape(len(data), *target.shape[1:])
+        plane = kernels.sample(data, index, interpolation, outside).reshape(len(data), *target.shape[1:])
+        out = arrays.empty((len(data), *target.shape), plane) if out is None else out
+        out[:, i] = plane
     return out
 
 

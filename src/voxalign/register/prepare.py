@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Identity, Image, InputError
+from ..core import Grid, Identity, Image, InputError, arrays
 from ..core.sample import pull
 
 _SAMPLE = 200_000  # voxels that percentiles are read from
@@ -39,12 +39,12 @@ class Scaled:
             return self
         identity = Identity(grid.dim)
         data = pull(self.data[None], self.grid, grid, identity)[0]  # cell-centred: at twice the spacing the mean of 2^D voxels
-        mask = None if self.mask is None else pull(self.mask[None].astype(np.float32), self.grid, grid, identity)[0] > 0.99
+        mask = None if self.mask is None else pull(arrays.as_floats(self.mask)[None], self.grid, grid, identity)[0] > 0.99
         return replace(self, data=data, grid=grid, mask=mask)
 
 
-def scale(image: Image) -> Scaled:
-    """Map the 0.1 and 99.5 percentiles of what counts to 0 and 1.
+def scale(image: Image, device: str = "cpu") -> Scaled:
+    """Map the 0.1 and 99.5 percentiles of what counts to 0 and 1, on the ``device`` where all that follows is computed.
 
     A background of one value (as after skull-stripping) is left out of the percentiles.
 
@@ -64,15 +64,15 @@ def scale(image: Image) -> Scaled:
             raise InputError(f"the image is constant ({low:g}): there is nothing to align")
         above = valid[valid > low].astype(np.float32)
     high = max(float(np.percentile(above, 99.5)), float(above.min()))
-    out = np.clip((data - np.float32(low)) * np.float32(1 / max(high - low, 1e-30)), 0, 1.5).astype(np.float32)
-    if image.mask is not None:
-        out = np.where(image.mask, out, np.float32(0))
-    return Scaled(np.ascontiguousarray(out), image.grid, image.mask)
+    data = arrays.on(data.astype(np.float32, copy=False), device)
+    mask = None if image.mask is None else arrays.on(image.mask, device)
+    out = ((data - np.float32(low)) * np.float32(1 / max(high - low, 1e-30))).clip(0, 1.5)
+    return Scaled(arrays.keep(out, mask), image.grid, mask)
 
 
 def otsu(data: NDArray) -> float:
     """The threshold that splits values of 0 to 1 into the two most distinct classes (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
-    counts, edges = np.histogram(np.clip(data, 0, 1), 64, (0, 1))
+    counts, edges = arrays.histogram(data, 64), np.linspace(0, 1, 65)
     weight = np.cumsum(counts) / counts.sum()
     mean = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2) / counts.sum()
     between = (mean[-1] * weight - mean) ** 2 / np.maximum(weight * (1 - weight), 1e-12)

@@ -42,6 +42,8 @@ class Registration:
     fixed_grid, moving_grid : of the two images as given.
     history : every step taken.
     notes : what was chosen or noticed on the way, one sentence each (the loss chosen by ``auto``, for one).
+    device : where it was computed: ``cpu``, or the name of the GPU.
+    start_confidence : 0 to 1, how probable it is that the search found the right first position; None if there was no search.
     """
 
     transform: Transform
@@ -49,6 +51,8 @@ class Registration:
     moving_grid: Grid
     history: tuple[Step, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    device: str = "cpu"
+    start_confidence: float | None = None
 
     @cached_property
     def inverse(self) -> Transform:

@@ -4,6 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .device import Device
+
 Model = Literal["rigid", "similarity", "affine", "deformable"]
 Start = Literal["search", "headers", "centres", "moments", "none"]
 LossName = Literal["auto", "lncc", "ncc", "mse", "mi"]
@@ -25,6 +27,7 @@ class Settings:
         a level ends earlier when it no longer improves.
     window : radius of the LNCC window in working voxels.
     seed : of whatever is random.
+    device : where it is computed; ``auto`` takes a GPU if there is one (and torch for it), else the CPU.
     """
 
     transform: Model = "deformable"
@@ -35,3 +38,4 @@ class Settings:
     iterations: tuple[int, ...] = (30, 30, 30, 10)
     window: int = 4
     seed: int = 0
+    device: Device = "auto"

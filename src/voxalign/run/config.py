@@ -16,11 +16,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ..core import InputError, SecurityError, UsageError
 from ..core.errors import choose
 from ..register import PRESETS, Settings
-from .methods import DEVICES, INITIAL, METHODS
+from .methods import INITIAL, METHODS
 
 _POSITIVE = {"smoothness", "spacing", "window"}
-_HINTS = {**get_type_hints(Settings), "method": Literal[tuple(METHODS)], "preset": Literal[tuple(PRESETS)],
-          "device": Literal[DEVICES], "threads": int}
+_HINTS = {**get_type_hints(Settings), "method": Literal[tuple(METHODS)], "preset": Literal[tuple(PRESETS)], "threads": int}
 KEYS = tuple(_HINTS)
 
 
@@ -32,7 +31,6 @@ class Configuration:
     ----------
     settings : choices of the method.
     method, preset : by name.
-    device : ``auto``, ``cpu`` or ``cuda``.
     threads : at most so many; 0 takes all cores.
     initial_file : a transform to start from; it then takes the place of ``settings.initial``.
     """
@@ -40,7 +38,6 @@ class Configuration:
     settings: Settings = field(default_factory=Settings)
     method: str = "classical"
     preset: str = "default"
-    device: str = "auto"
     threads: int = 0
     initial_file: str | None = None
 

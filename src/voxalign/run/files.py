@@ -19,7 +19,7 @@ from .config import Configuration
 from .interrupt import stopping
 from .output import RECORD, check_folder, claimed
 from .record import Source, record
-from .resources import check_device, check_memory, memory_available, memory_forecast
+from .resources import check_memory, memory_available, memory_forecast
 
 _LABELS = ("fixed_labels", "moving_labels")
 _POINTS = ("fixed_points", "moving_points")
@@ -167,7 +167,6 @@ def load(job: Job) -> Loaded:
     if sources["fixed"].sha256 == sources["moving"].sha256:
         warn(f"fixed and moving are the same file, {given['fixed'].name}")
     check_memory(pair.fixed.grid, pair.moving.grid, job.configuration.settings)
-    check_device(job.configuration.device)
     return Loaded(pair, labels, points and matched(*points), start_of(job.configuration, pair.fixed.dim), sources)
 
 
@@ -222,8 +221,7 @@ def _check_unchanged(sources: dict[str, Source]) -> None:
 
 def _sources(job: Job) -> dict[str, Path]:
     start = job.configuration.initial_file
-    given = job.inputs.given() | ({"initial": Path(start)} if start else {})
-    return {name: path for name, path in given.items() if path.is_file()}
+    return job.inputs.given() | ({"initial": Path(start)} if start else {})
 
 
 def _paths(job: Job) -> Iterable[Path]:

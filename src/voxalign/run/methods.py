@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 METHODS = {
-    "classical": "optimise for this pair: search, rigid, affine, deformable, coarse to fine (CPU)",
+    "classical": "optimise for this pair: search, rigid, affine, deformable, coarse to fine",
 }
 TRANSFORMS = {
     "rigid": "rotation and translation",

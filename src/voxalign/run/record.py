@@ -1,7 +1,6 @@
 """What was done, with what, how long it took: ``run.json``."""
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
+from ..core import kernels
 from .api import Result
 
 _PACKAGES = ("numpy", "scipy", "nibabel", "SimpleITK", "h5py", "pydicom", "matplotlib", "torch")
@@ -41,8 +41,8 @@ def record(result: Result, inputs: dict[str, Source], outputs: dict[str, str], s
         "inputs": {name: {"name": source.path.name, "sha256": source.sha256} for name, source in inputs.items()},
         "grids": {"fixed": _grid(result.fixed.grid), "moving": _grid(result.moving.grid)},
         "outputs": outputs,
-        "device": "cpu",
-        "threads": result.configuration.threads or os.cpu_count(),
+        "device": result.registration.device,
+        "threads": kernels.get_threads(),
         "started": started,
         "seconds": result.seconds | {"total": round(sum(result.seconds.values()), 3)},
         "peak_memory_mb": peak_memory_mb(),

@@ -58,12 +58,6 @@ def check_memory(fixed: Grid, moving: Grid, settings: Settings) -> None:
     warn(f"{message}: if it fails, {advice}")
 
 
-def check_device(device: str) -> None:
-    """Say so where a GPU is asked for: the classical method runs on the processor."""
-    if device == "cuda":
-        warn("device 'cuda' was asked for; this method runs on the CPU")
-
-
 def _cgroup() -> tuple[int, int]:
     """Limit and use of the container in bytes; 0 if there is none."""
     for path in _CGROUP if sys.platform == "linux" else ():

@@ -10,10 +10,11 @@ returns NumPy and `invert`. ``out`` and ``work`` are left alone: torch keeps mem
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from .. import kernels
 from . import reference
 from .reference import WindowStatistics, gaussian_weights
 
@@ -370,19 +372,82 @@ def _some_histograms(index: Tensor, row: Tensor, moving: Tensor, maps: NDArray, 
     return sums.reshape(len(maps), bins, bins).double() / _FIXED_POINT
 
 
+# ---------------------------------------------------------------- structure
+def window_moments(fixed: Tensor, mask: Tensor | None, weights: Sequence[NDArray]) -> Tensor:
+    """See `reference.window_moments`."""
+    inside = torch.ones_like(fixed) if mask is None else mask.to(fixed.dtype)
+    count, total, squares = separable(torch.stack([inside, fixed, fixed * fixed]), weights, False)
+    icount = 1 / count.clamp(min=1e-6)
+    mean = total * icount
+    return torch.stack([inside * icount, mean, (squares * icount - mean**2).clamp(min=0)])
+
+
+def ssim(fixed: Tensor, moved: Tensor, moments: Tensor, weights: Sequence[NDArray],
+         work: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """See `reference.ssim`; the value is a tensor."""
+    c1, c2 = reference.SSIM_CONSTANTS
+    n, f, variance = moments
+    j, square, product = separable(torch.stack([moved, moved * moved, moved * fixed]), weights, False) * n
+    light, spread = f * f + j * j + c1, variance + (square - j * j).clamp(min=0) + c2
+    likeness, structure = (2 * f * j + c1) / light, (2 * (product - f * j) + c2) / spread
+    alpha, beta = likeness / spread, likeness * structure / spread
+    gamma = (f * structure - j * likeness * structure) / light + beta * j - alpha * f
+    a, b, c = separable(n * torch.stack([alpha, beta, gamma]), weights, False)
+    return (likeness * structure * (n > 0)).double().sum(), fixed * a - moved * b + c, a.abs()
+
+
+def _between(values: Tensor, axis: int) -> Tensor:
+    """``values`` of the gaps between neighbours along an axis, with a 0 before the first and after the last."""
+    return functional.pad(values, [int(a == axis) for a in reversed(range(values.ndim)) for _ in range(2)])
+
+
+def _pairs(values: Tensor, axis: int) -> Tensor:
+    """Sum of each entry and the next one."""
+    n = values.shape[axis] - 1
+    return values.narrow(axis, 0, n) + values.narrow(axis, 1, n)
+
+
+def _both_inside(mask: Tensor, axis: int) -> Tensor:
+    n = mask.shape[axis] - 1
+    return mask.narrow(axis, 0, n) & mask.narrow(axis, 1, n)
+
+
+def gradient(image: Tensor, inverse_spacing: Sequence[float], mask: Tensor | None = None) -> Tensor:
+    """See `reference.gradient`."""
+    parts = []
+    for axis, h in enumerate(inverse_spacing):
+        steps = torch.diff(image, dim=axis) * (float(h) / 2)
+        steps = steps if mask is None else steps * _both_inside(mask, axis)
+        parts.append(_pairs(_between(steps, axis), axis))
+    return torch.stack(parts)
+
+
+def ngf(fixed: Tensor, moved: Tensor, inverse_spacing: Sequence[float], edge: float, mask: Tensor | None = None,
+        work: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """See `reference.ngf`; the value is a tensor."""
+    g = gradient(moved, inverse_spacing, mask)
+    along = (fixed * g).sum(0)
+    alpha = along / ((g * g).sum(0) + edge**2)
+    weight = alpha**2
+    inside = torch.ones_like(moved, dtype=torch.bool) if mask is None else mask
+    residual, curvature = torch.zeros_like(moved), torch.zeros_like(moved)
+    for axis, h in enumerate(map(float, inverse_spacing)):
+        flow = h * (alpha * fixed[axis] - weight * g[axis])
+        both = _both_inside(inside, axis).to(moved.dtype)
+        residual = residual - torch.diff(_between(_pairs(flow, axis) * both / 2, axis), dim=axis)
+        half, n = _between(both / 2, axis), moved.shape[axis]
+        before, after = half.narrow(axis, 0, n), half.narrow(axis, 1, n)
+        rolled = before * weight.roll(1, axis) + after * weight.roll(-1, axis)
+        curvature = curvature + h**2 * (rolled + (inside.to(moved.dtype) - before - after) * weight)
+    return (alpha * along).double().sum(), residual, curvature
+
+
 # ---------------------------------------------------------------- steps of an optimisation
-def _gradient(moved: Tensor) -> list[Tensor]:
+def _gradient(moved: Tensor) -> Tensor:
     """See `reference._gradient`."""
-    parts = [_difference(moved, axis) for axis in range(moved.ndim)]
-    parts[-1] = functional.pad(parts[-1][..., 1:-1], (1, 1)) if moved.shape[-1] > 1 else torch.zeros_like(moved)
-    return parts
-
-
-def _difference(moved: Tensor, axis: int) -> Tensor:
-    n = moved.shape[axis]
-    after = torch.cat([moved.narrow(axis, min(1, n - 1), max(n - 1, 1)), moved.narrow(axis, n - 1, min(1, n - 1))], axis)
-    before = torch.cat([moved.narrow(axis, 0, min(1, n - 1)), moved.narrow(axis, 0, max(n - 1, 1))], axis)
-    return (after - before) / 2
+    g = gradient(moved, (1.0,) * moved.ndim)
+    ends = functional.pad(torch.ones(max(moved.shape[-1] - 2, 0), dtype=g.dtype, device=g.device), (1, 1))[: moved.shape[-1]]
+    return torch.cat([g[:-1], g[-1:] * ends])
 
 
 def force(moved: Tensor, residual: Tensor, curvature: Tensor, weights: Sequence[float], kappa: float, out: Tensor | None = None) -> Tensor:
@@ -430,3 +495,28 @@ def with_gradient(array: Tensor, value: float | Tensor, gradient: ArrayLike) -> 
     """``value`` as a 0-d tensor whose derivative in ``array`` is ``gradient``: what a CPU kernel computed joins autograd so."""
     value = torch.as_tensor(value, dtype=array.dtype, device=array.device)
     return _Known.apply(array, value, torch.as_tensor(gradient, dtype=array.dtype, device=array.device))
+
+
+# ---------------------------------------------------------------- what has no version of its own
+def __getattr__(name: str) -> Callable:
+    """A kernel that only NumPy has: there and back, right but slow and without gradients."""
+    if name.startswith("_") or not hasattr(reference, name):
+        raise AttributeError(f"no kernel {name!r} for tensors")
+
+    def call(array: Tensor, *rest: Any, **named: Any) -> Any:
+        given = [_on_cpu(value) for value in (array, *rest)]
+        return _back(getattr(kernels, name)(*given, **{key: _on_cpu(value) for key, value in named.items()}), array.device)
+
+    return call
+
+
+def _on_cpu(value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(_on_cpu, value))
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+
+
+def _back(value: Any, device: torch.device) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_back(part, device) for part in value)
+    return torch.as_tensor(value, device=device) if isinstance(value, np.ndarray) else value
