@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Field, Grid, Identity, Transform, kernels
+from ..core import Field, Grid, Identity, Transform, arrays, kernels
 from ..core.sample import pull
-from ..losses import Loss
+from ..losses import Bound, Loss
 from ..transforms import Displacement
+from .constraints import Landmarks, RigidRegions, Sliding
 from .prepare import Scaled, foreground
 
 _MARGIN = 12  # voxels of the finest level kept around the foreground; the map is the identity at their outer end
@@ -52,6 +53,35 @@ class Regularity:
 
 
 @dataclass(frozen=True, eq=False)
+class Channel:
+    """Two images on one grid, linearly aligned, and how they are compared.
+
+    Parameters
+    ----------
+    losses : one a level, coarse to fine.
+    weight : of this channel beside others.
+    """
+
+    fixed: Scaled
+    moving: Scaled
+    losses: Sequence[Loss]
+    weight: float = 1.0
+
+    def at(self, spacing: float, level: int) -> Channel:
+        """The channel at one level."""
+        return Channel(self.fixed.at(spacing), self.moving.at(spacing), self.losses[level : level + 1], self.weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Constraints:
+    """What the deformation keeps to beside the images; see `constraints`."""
+
+    landmarks: Landmarks | None = None
+    rigid: RigidRegions | None = None
+    sliding: Sliding | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Progress:
     """State after a step: level and iteration from 0, the loss before the step, and the map so far (voxels of ``grid``)."""
 
@@ -65,67 +95,96 @@ class Progress:
 def working_grid(fixed: Scaled, spacing: float | None) -> Grid:
     """The part of the fixed grid that holds the foreground and a margin, at ``spacing`` mm or the fixed image's own."""
     level = fixed if spacing is None else fixed.at(spacing)
-    index = np.argwhere(foreground(level))
-    if not len(index):
+    bounds = arrays.bounds(foreground(level))
+    if bounds is None:
         return level.grid
-    start = np.maximum(index.min(0) - _MARGIN, 0)
-    stop = np.minimum(index.max(0) + 1 + _MARGIN, level.grid.shape)
+    start, stop = np.maximum(bounds[0] - _MARGIN, 0), np.minimum(bounds[1] + _MARGIN, level.grid.shape)
     return level.grid.crop(start, stop)
 
 
-def levels(grid: Grid, count: int) -> list[float]:
+def levels(grid: Grid) -> list[float]:
     """Spacings coarse to fine, halving down to the grid's finest; none so coarse that the largest side has under 16 voxels."""
     finest = float(grid.spacing.min())
     most = max(int(np.log2(max(float(grid.extent.max()) / finest, 16) / 16)), 0) + 1
-    return [finest * 2**k for k in reversed(range(min(count, most)))]
+    return [finest * 2**k for k in reversed(range(most))]
 
 
-def optimise(fixed: Scaled, moving: Scaled, losses: Sequence[Loss], iterations: Sequence[int],
-             regularity: Regularity) -> Iterator[Progress]:
-    """Deform ``moving`` onto ``fixed``; both on one grid, linearly aligned. One loss and one number of steps a level, coarse to fine."""
-    spacings = levels(fixed.grid, len(losses))
-    losses, iterations = list(losses)[-len(spacings):], list(iterations)[-len(spacings):]
+def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity: Regularity,
+             constraints: Constraints = Constraints()) -> Iterator[Progress]:
+    """Deform the moving images of ``channels`` onto the fixed ones, all by one map; ``iterations`` are per level, coarse to fine."""
     u, grid = None, None
-    for number, (spacing, loss, steps) in enumerate(zip(spacings, losses, iterations, strict=True)):
-        level = fixed.at(spacing)
-        u = np.zeros((level.grid.dim, *level.grid.shape), np.float32) if u is None else refine(u, grid, level.grid)
+    for number, (spacing, steps) in enumerate(zip(levels(channels[0].fixed.grid), iterations, strict=True)):
+        here = [channel.at(spacing, number) for channel in channels]
+        level = _Level(here, regularity, constraints)
+        u = arrays.full((level.grid.dim, *level.grid.shape), 0, here[0].fixed.data) if u is None else refine(u, grid, level.grid)
         grid = level.grid
-        for iteration, (value, new) in enumerate(_descend(level, moving.at(spacing), loss, u, steps, regularity)):
+        for iteration, (value, new) in enumerate(level.descend(u, steps)):
             u = new
             yield Progress(number, iteration, value, u, grid)
 
 
-def _descend(fixed: Scaled, moving: Scaled, loss: Loss, u: NDArray, steps: int, regularity: Regularity) -> Iterator[tuple[float, NDArray]]:
-    """Steps at one level, until ``steps`` or until the loss no longer falls."""
-    weights = (fixed.grid.spacing.min() / fixed.grid.spacing) ** 2
-    fluid, elastic = (s * np.sqrt(weights) for s in (regularity.fluid, regularity.elastic))
-    mask = _both(fixed, moving, u)
-    bound = loss.bind(fixed.data, mask)
-    values: list[float] = []
-    moved, equation, room = (np.empty((n, *fixed.grid.shape), np.float32) for n in (1, len(u) + 1, len(u) + 1))
-    moved, spare = moved[0], np.empty_like(u)
-    for _ in range(steps):
-        kernels.warp(moving.data, u, moved)
-        terms = bound.terms(moved)
-        values.append(terms.value)
-        equation = kernels.force(moved, terms.residual, terms.curvature, weights, regularity.demons, equation)
-        room = kernels.smooth(equation, fluid, room)
-        update = kernels.step(room, weights, regularity.step, regularity.damping, regularity.longest, equation[: len(u)])
-        spare = kernels.compose_near(update, u, spare)
-        u = kernels.smooth(spare, elastic, u)
-        if regularity.volume:
-            u = kernels.relax_volume(u, weights, regularity.volume, u)
+class _Level:
+    """One level of `optimise`: everything that does not change from step to step, and the memory the steps work in."""
+
+    def __init__(self, channels: Sequence[Channel], regularity: Regularity, constraints: Constraints) -> None:
+        self.channels, self.regularity, self.landmarks = channels, regularity, constraints.landmarks
+        self.grid = channels[0].fixed.grid
+        self.rigid = constraints.rigid and constraints.rigid.on(self.grid)
+        self.smooth = constraints.sliding.on(self.grid).smooth if constraints.sliding else kernels.smooth
+        self.weights = (self.grid.spacing.min() / self.grid.spacing) ** 2
+        self.fluid, self.elastic = (s * np.sqrt(self.weights) for s in (regularity.fluid, regularity.elastic))
+        data, dim = channels[0].fixed.data, self.grid.dim
+        self.moved, self.equation, self.room, self.spare = (
+            arrays.empty((*n, *self.grid.shape), data) for n in ((), (dim + 1,), (dim + 1,), (dim,)))
+
+    def descend(self, u: NDArray, steps: int) -> Iterator[tuple[float, NDArray]]:
+        """Steps until ``steps`` or until the loss no longer falls; yields the loss before each and the map after it."""
+        bound = [c.losses[0].bind(c.fixed.data, _both(c.fixed, c.moving, u)) for c in self.channels]
+        values: list[float] = []
+        for _ in range(steps):
+            values.append(self._force(u, bound))
+            u = self._move(u)
+            yield values[-1], u
+            if len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < 3e-3 * _WINDOW * abs(1 - values[-1]):
+                return
+
+    def _force(self, u: NDArray, bound: Sequence[Bound]) -> float:
+        """The loss at ``u``; the equation of the next step goes to `equation`."""
+        total = 0.0
+        for number, (channel, loss) in enumerate(zip(self.channels, bound, strict=True)):
+            self.moved = kernels.warp(channel.moving.data, u, self.moved)
+            terms = loss.terms(self.moved)
+            total = total + channel.weight * terms.value
+            into = self.room if number else self.equation
+            into = kernels.force(self.moved, terms.residual, terms.curvature, self.weights, self.regularity.demons, into)
+            if number:
+                self.equation += channel.weight * into
+            else:
+                self.equation = into if channel.weight == 1 else channel.weight * into
+        if self.landmarks is not None:
+            self.landmarks.pull(self.equation, u, self.grid)
+        return total
+
+    def _move(self, u: NDArray) -> NDArray:
+        """``u`` after the step that `equation` asks for."""
+        kept = self.regularity
+        self.room = self.smooth(self.equation, self.fluid, self.room)
+        update = kernels.step(self.room, self.weights, kept.step, kept.damping, kept.longest, self.equation[: len(u)])
+        self.spare = kernels.compose_near(update, u, self.spare)
+        u = self.smooth(self.spare, self.elastic, u)
+        if kept.volume:
+            u = kernels.relax_volume(u, self.weights, kept.volume, u)
         _hold_faces(u)
-        yield terms.value, u
-        if len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < 3e-3 * _WINDOW * abs(1 - values[-1]):
-            return
+        if self.rigid is not None:
+            self.rigid.project(u)
+        return u
 
 
 def _both(fixed: Scaled, moving: Scaled, u: NDArray) -> NDArray[np.bool_] | None:
     """Voxels that count in both images under the map so far."""
     if moving.mask is None:
         return fixed.mask
-    mask = kernels.warp(moving.mask.astype(np.float32), u) > 0.99
+    mask = kernels.warp(arrays.as_floats(moving.mask), u) > 0.99
     return mask if fixed.mask is None else mask & fixed.mask
 
 
@@ -134,18 +193,18 @@ def _hold_faces(u: NDArray[np.float32]) -> None:
     for axis, n in enumerate(u.shape[1:], 1):
         width = min(_RAMP, n // 8)
         for i in range(width):
-            face = np.moveaxis(u, axis, 0)
-            face[i] *= np.float32(i / width)
-            face[n - 1 - i] *= np.float32(i / width)
+            face = u.swapaxes(axis, 0)
+            face[i] *= i / width
+            face[n - 1 - i] *= i / width
 
 
 def refine(u: NDArray, grid: Grid, onto: Grid) -> NDArray[np.float32]:
     """A displacement in voxels of ``grid`` as one in voxels of ``onto``, which covers the same box."""
-    ratio = (grid.spacing / onto.spacing).astype(np.float32).reshape(-1, *(1,) * grid.dim)
-    return pull(u, grid, onto, Identity(grid.dim)) * ratio
+    ratio = (grid.spacing / onto.spacing).reshape(-1, *(1,) * grid.dim)
+    return pull(u, grid, onto, Identity(grid.dim)) * arrays.like(ratio, u)
 
 
 def as_transform(u: NDArray, grid: Grid) -> Transform:
     """The displacement in voxels as a `Displacement` in mm."""
-    millimetres = np.tensordot(grid.affine[:-1, :-1].astype(np.float32), u, 1)
+    millimetres = np.tensordot(grid.affine[:-1, :-1].astype(np.float32), arrays.as_numpy(u), 1)
     return Displacement(Field(millimetres, grid))

@@ -1,45 +1,43 @@
 """The first position: from headers, centres or moments, or by a search over rotations that needs no tuning."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import kernels
-from ..losses import mutual_information
-from ..transforms import Rigid
+from ..core import arrays
+from ..transforms import Rigid, Similarity
+from ..transforms.linear import Linear
 from .prepare import Scaled, foreground
+from .search import Found, search
 
-_BINS = 24
 _ROTATIONS = {2: 72, 3: 600}  # 5 degrees apart in 2-D, about 25 in 3-D
-_MASKED = 255
+_UNCERTAIN = 0.8  # confidence below which the user is told
+PLAIN = ("headers", "centres", "moments")
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """Scores rigid candidates by mutual information on two coarse images.
+def start(fixed: Scaled, moving: Scaled, name: str) -> Rigid:
+    """One of the `PLAIN` starts, by name."""
+    return {"headers": headers, "centres": centres, "moments": moments}[name](fixed, moving)
 
-    The information counts for as much of the fixed foreground as lies inside the moving image: a small overlap is no success.
-    """
 
-    fixed: Scaled
-    moving: Scaled
+def searched(fixed: Scaled, moving: Scaled, sizes: bool) -> tuple[Linear, Found]:
+    """The best of all positions, and what is to be said about it; a `Similarity` where ``sizes`` may differ and do, by much."""
+    rough = [image.at(float(image.grid.extent.max()) / 64) for image in (fixed, moving)]
+    plain = np.stack([start(*rough, name).matrix for name in PLAIN])
+    found = search(fixed, moving, plain, rotations(fixed.grid.dim), sizes)
+    rigid = abs(abs(np.linalg.det(found.matrix)) - 1) < 1e-3
+    return (Rigid if rigid else Similarity).from_matrix(found.matrix, centre_of_mass(rough[0])), found
 
-    def score(self, candidates: Sequence[Rigid]) -> NDArray[np.float64]:
-        """Nats, higher is better, (M,)."""
-        bins = np.minimum(self.fixed.data * _BINS, _BINS - 1).astype(np.uint8)
-        if self.fixed.mask is not None:
-            bins = np.where(self.fixed.mask, bins, np.uint8(_MASKED))
-        positions = np.minimum(self.moving.data, 1) * np.float32(_BINS - 1)
-        if self.moving.mask is not None:
-            positions = np.where(self.moving.mask, positions, np.float32(-10 * _BINS))
-        maps = np.stack([self.moving.grid.inverse_affine @ c.matrix @ self.fixed.grid.affine for c in candidates])
-        joint = kernels.histograms(bins, positions, maps, _BINS).astype(np.float64)
-        total = np.maximum(joint.sum((1, 2)), 1)
-        inside = joint[:, 1:].sum((1, 2)) / max(int(((bins > 0) & (bins != _MASKED)).sum()), 1)
-        return np.array([mutual_information(j / n)[0] for j, n in zip(joint, total, strict=True)]) * np.minimum(inside, 1)
+
+def remarks(found: Found) -> list[str]:
+    """What a user should know about it."""
+    notes = []
+    if found.confidence < _UNCERTAIN:
+        notes.append(f"the start is uncertain (confidence {found.confidence:.2f}): another position fits nearly as well; "
+                     "look at the result, or give an initial transform")
+    if found.mirrored:
+        notes.append("one image looks like a mirror image of the other: if a header is wrong about left and right, no rotation mends it")
+    return notes
 
 
 def headers(fixed: Scaled, moving: Scaled) -> Rigid:
@@ -59,27 +57,8 @@ def moments(fixed: Scaled, moving: Scaled) -> Rigid:
 
 def centre_of_mass(level: Scaled) -> NDArray[np.float64]:
     """World mm of the middle of the foreground; of the grid, if there is no foreground."""
-    index = np.argwhere(foreground(level))
+    index = np.argwhere(arrays.as_numpy(foreground(level)))
     return level.grid.world(index.mean(0)) if len(index) else level.grid.centre
-
-
-def candidates(fixed: Scaled, moving: Scaled) -> list[Rigid]:
-    """The plain starts first, then the centre of mass under rotations that cover all of them evenly."""
-    plain = [start(fixed, moving) for start in (headers, moments, centres)]
-    a, b = centre_of_mass(fixed), centre_of_mass(moving)
-    return plain + [_through(r, a, b) for r in rotations(fixed.grid.dim)]
-
-
-def best(comparison: Comparison, found: Sequence[Rigid], keep: int, apart_degrees: float = 20.0) -> list[Rigid]:
-    """The ``keep`` candidates of the highest scores that differ by more than ``apart_degrees``."""
-    order = np.argsort(-comparison.score(found), kind="stable")
-    kept: list[Rigid] = []
-    for i in order:
-        if all(_angle(found[i], k) > apart_degrees for k in kept):
-            kept.append(found[i])
-        if len(kept) == keep:
-            break
-    return kept
 
 
 def rotations(dim: int) -> NDArray[np.float64]:
@@ -105,9 +84,3 @@ def _through(rotation: NDArray, at: NDArray, to: NDArray) -> Rigid:
     matrix[:-1, -1] = to - rotation @ at
     return Rigid(matrix, at)
 
-
-def _angle(a: Rigid, b: Rigid) -> float:
-    """Degrees between two rotations."""
-    relative = a.matrix[:-1, :-1].T @ b.matrix[:-1, :-1]
-    cosine = (np.trace(relative) - (len(relative) - 2)) / 2
-    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))

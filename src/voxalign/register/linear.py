@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import kernels
+from ..core import arrays, kernels
 from ..losses import Loss, Terms
 from ..transforms import Affine, Rigid, Similarity, generators
 from ..transforms.linear import Linear
@@ -28,15 +28,15 @@ class Level:
     def moved(self, transform: Linear) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Moving image on the fixed grid, and the voxels that count in both."""
         matrix = self.moving.grid.inverse_affine @ transform.matrix @ self.fixed.grid.affine
-        data = self.moving.data if self.moving.mask is None else np.where(self.moving.mask, self.moving.data, np.float32(-1e3))
+        data = arrays.keep(self.moving.data, self.moving.mask, -1e3)
         moved = kernels.pull(data[None], self.fixed.grid.shape, matrix, outside=-1.0)[0]
         mask = moved >= 0
-        return np.maximum(moved, 0), mask if self.fixed.mask is None else mask & self.fixed.mask
+        return moved.clip(0), mask if self.fixed.mask is None else mask & self.fixed.mask
 
     def terms(self, transform: Linear) -> tuple[Terms, NDArray[np.float32], float]:
         """The loss there, the moved image, and the part of the fixed grid that takes part."""
         moved, mask = self.moved(transform)
-        return self.loss.bind(self.fixed.data, mask).terms(moved), np.where(mask, moved, np.float32(0)), float(mask.mean())
+        return self.loss.bind(self.fixed.data, mask).terms(moved), arrays.keep(moved, mask), arrays.count(mask) / self.fixed.grid.size
 
     def equations(self, transform: Linear, terms: Terms, moved: NDArray) -> tuple[NDArray, NDArray]:
         """Normal equations (P, P) and (P,) of a small update of ``transform``."""
@@ -60,6 +60,7 @@ def optimise(level: Level, start: Linear, iterations: int, tolerance: float = 0.
     A step is taken if the loss falls, else the damping grows tenfold (Levenberg 1944, Marquardt 1963, doi:10.1137/0111030).
     Ends when steps move no corner by more than ``tolerance`` voxels.
     """
+    first = start
     terms, moved, overlap = level.terms(start)
     yield start, terms.value
     if overlap < _LEAST_OVERLAP:
@@ -69,7 +70,7 @@ def optimise(level: Level, start: Linear, iterations: int, tolerance: float = 0.
         hessian, gradient = level.equations(start, terms, moved)
         for _ in range(6):
             trial = _stepped(start, hessian, gradient, damping)
-            if trial is not None:
+            if trial is not None and _sensible(trial, first):
                 new = level.terms(trial)
                 if new[2] >= max(_LEAST_OVERLAP, 0.5 * overlap) and new[0].value < terms.value:
                     break
@@ -85,7 +86,7 @@ def optimise(level: Level, start: Linear, iterations: int, tolerance: float = 0.
 
 
 def _stepped(start: Linear, hessian: NDArray, gradient: NDArray, damping: float) -> Linear | None:
-    """``start`` after one damped step; None where the step is no sensible map."""
+    """``start`` after one damped step; None where there is no such step."""
     scale = np.maximum(np.diag(hessian), 1e-12 * max(float(np.trace(hessian)), 1e-30))
     try:
         update = np.linalg.solve(hessian + damping * np.diag(scale), gradient)
@@ -93,9 +94,13 @@ def _stepped(start: Linear, hessian: NDArray, gradient: NDArray, damping: float)
         return None
     if not np.isfinite(update).all() or np.abs(update[: start.dim]).max() > 1e3:
         return None
-    trial = start.retract(update)
-    singular = np.linalg.svd(trial.matrix[:-1, :-1], compute_uv=False)
-    return trial if 0.2 < singular.min() and singular.max() < 5 else None
+    return start.retract(update)
+
+
+def _sensible(trial: Linear, first: Linear) -> bool:
+    """Whether no direction shrank or grew fivefold on the way."""
+    singular = np.linalg.svd(trial.matrix[:-1, :-1] @ np.linalg.inv(first.matrix[:-1, :-1]), compute_uv=False)
+    return 0.2 < singular.min() and singular.max() < 5
 
 
 def promote(transform: Linear, model: type[Linear]) -> Linear:

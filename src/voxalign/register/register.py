@@ -1,24 +1,26 @@
 """The classical method: initialise, then linear, then deformable, coarse to fine."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Field, Grid, Identity, Image, InputError, Transform, compose
+from ..core import Field, Grid, Identity, Image, InputError, Transform, arrays, compose
 from ..core.sample import pull
 from ..losses import LNCC, MI, Loss, loss
-from ..transforms import Rigid
+from ..transforms import Rigid, Similarity
 from ..transforms.linear import Linear
 from . import deformable, initialise, linear
+from .device import best_effort, name
+from .guide import Guide
 from .prepare import Scaled, foreground, scale
 from .result import OnStep, Registration, Step
 from .settings import Settings
 
 _COARSE = 32  # voxels across the fixed image at the coarsest linear level
 _LINEAR_LEVELS = 3
-_STARTS = 6  # candidates that are improved before one is chosen
 _LINEAR_STEPS = 30
 _LINEAR_RADIUS = 2
 _LINEAR_SHARE = 0.25  # of the work, for progress
@@ -26,7 +28,7 @@ _MONOMODAL = 0.5  # correlation of the two images, roughly aligned, above which 
 
 
 def register(fixed: Image, moving: Image, settings: Settings | None = None, initial: Transform | None = None,
-             on_step: OnStep | None = None) -> Registration:
+             on_step: OnStep | None = None, guide: Guide | None = None) -> Registration:
     """Align ``moving`` to ``fixed``.
 
     Parameters
@@ -36,6 +38,7 @@ def register(fixed: Image, moving: Image, settings: Settings | None = None, init
     initial : a known start, fixed mm -> moving mm; it replaces ``settings.initial``. A linear one is improved by the linear
         stages; any other is kept, and what is found is composed with it.
     on_step : called after every step; whatever it raises ends the registration.
+    guide : labels, points and regions that take part in a deformable registration.
 
     Returns
     -------
@@ -47,9 +50,14 @@ def register(fixed: Image, moving: Image, settings: Settings | None = None, init
     """
     if fixed.dim != moving.dim:
         raise InputError(f"fixed image is {fixed.dim}-D and moving image is {moving.dim}-D: expected two of one dimension")
-    run = _Run(scale(fixed), scale(moving), settings or Settings(), on_step)
-    transform = run.align(initial)
-    return Registration(transform, fixed.grid, moving.grid, tuple(run.history), tuple(run.notes))
+    settings = settings or Settings()
+
+    def align(device: str) -> Registration:
+        run = _Run(scale(fixed, device), scale(moving, device), settings, on_step, guide or Guide())
+        transform = run.align(initial)
+        return Registration(transform, fixed.grid, moving.grid, tuple(run.history), tuple(run.notes), name(device), run.confidence)
+
+    return best_effort(align, settings.device)
 
 
 @dataclass(eq=False)
@@ -60,8 +68,10 @@ class _Run:
     moving: Scaled
     settings: Settings
     on_step: OnStep | None
+    guide: Guide = field(default_factory=Guide)
     history: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    confidence: float | None = None
 
     def align(self, initial: Transform | None) -> Transform:
         """The whole way."""
@@ -81,20 +91,16 @@ class _Run:
         coarse = float(self.fixed.grid.extent.max()) / _COARSE
         return [(self.fixed.at(coarse / 2**k), self.moving.at(coarse / 2**k)) for k in range(_LINEAR_LEVELS)]
 
-    def _start(self) -> Rigid:
+    def _start(self) -> Linear:
         """The first position, by the way asked for."""
-        fixed, moving = (image.at(float(self.fixed.grid.extent.max()) / _COARSE) for image in (self.fixed, self.moving))
-        plain = {"none": initialise.headers, "headers": initialise.headers, "centres": initialise.centres, "moments": initialise.moments}
-        if self.settings.initial in plain:
-            return plain[self.settings.initial](fixed, moving)
-        comparison = initialise.Comparison(fixed, moving)
-        starts = initialise.best(comparison, initialise.candidates(fixed, moving), _STARTS)
-        found = []
-        for number, start in enumerate(starts):
-            *_, (improved, value) = linear.optimise(linear.Level(fixed, moving, MI()), start, 10)
-            self._step("search", 0, number, value, 0.05 * (number + 1) / len(starts), fixed.grid)
-            found.append(improved)
-        return found[int(np.argmax(comparison.score(found)))]
+        if self.settings.initial != "search":
+            fixed, moving = (image.at(float(self.fixed.grid.extent.max()) / _COARSE) for image in (self.fixed, self.moving))
+            return initialise.start(fixed, moving, {"none": "headers"}.get(self.settings.initial, self.settings.initial))
+        start, found = initialise.searched(self.fixed, self.moving, self.settings.transform != "rigid")
+        self._step("search", 0, 0, -found.score, 0.05, self.fixed.grid)
+        self.confidence = found.confidence
+        self.notes += initialise.remarks(found)
+        return start
 
     def _linear(self, start: Linear) -> Linear:
         """Rigid first, then the model asked for."""
@@ -102,8 +108,8 @@ class _Run:
         model = linear.MODELS["affine" if self.settings.transform == "deformable" else self.settings.transform]
         levels = self._levels()
         stages = [(model, k) for k in range(len(levels))]
-        if isinstance(start, Rigid) and model is not Rigid:
-            stages.insert(0, (Rigid, 0))
+        if type(start) in (Rigid, Similarity) and model is not type(start):
+            stages.insert(0, (type(start), 0))
         share = _LINEAR_SHARE if self.settings.transform == "deformable" else 1.0
         for done, (family, number) in enumerate(stages):
             fixed, moving = levels[number]
@@ -116,17 +122,19 @@ class _Run:
 
     # ---------------------------------------------------------------- deformable
     def _deformable(self, start: Transform) -> Transform:
+        """The deformation before ``start`` that brings the images together."""
         grid = deformable.working_grid(self.fixed, self.settings.spacing)
         fixed, moving = _onto(self.fixed, grid, None), _onto(self.moving, grid, start)
-        steps = list(self.settings.iterations)
-        spacings = deformable.levels(grid, 8)
-        steps = (steps + steps[-1:] * len(spacings))[: len(spacings)] if len(steps) < len(spacings) else steps[-len(spacings):]
-        radii = [_LINEAR_RADIUS] * max(len(spacings) - 2, 0) + [self.settings.window] * min(len(spacings), 2)
-        losses = [self._loss(fixed.at(s).grid, r) for s, r in zip(spacings, radii, strict=True)]
+        spacings = deformable.levels(grid)
+        steps = _per_level(self.settings.iterations, len(spacings))
+        fine = [len(spacings) - k <= 2 for k in range(len(spacings))]
+        losses = [self._loss(fixed.at(s).grid, self.settings.window if f else _LINEAR_RADIUS) for s, f in zip(spacings, fine, strict=True)]
+        channels = [deformable.Channel(fixed, moving, losses), *self.guide.channels(grid, start, len(spacings))]
+        regularity = deformable.Regularity.of(self.settings.smoothness)
         work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
-        share = 0.0 if not self.history else _LINEAR_SHARE
+        share = _LINEAR_SHARE if self.history else 0.0
         progress = None
-        for progress in deformable.optimise(fixed, moving, losses, steps, deformable.Regularity.of(self.settings.smoothness)):
+        for progress in deformable.optimise(channels, steps, regularity, self.guide.constraints(start)):
             before = work[progress.level - 1] if progress.level else 0.0
             part = (before + (work[progress.level] - before) * (progress.iteration + 1) / steps[progress.level]) / work[-1]
             self._step("deformable", progress.level, progress.iteration, progress.loss, share + (1 - share) * part, progress.grid)
@@ -141,7 +149,7 @@ class _Run:
         moved = _onto(self.moving.at(float(fixed.grid.spacing.max())), fixed.grid, start)
         inside = foreground(fixed) | foreground(moved)
         inside &= moved.mask if moved.mask is not None else True
-        values = fixed.data[inside], moved.data[inside]
+        values = arrays.as_numpy(fixed.data[inside]), arrays.as_numpy(moved.data[inside])
         r = float(np.corrcoef(*values)[0, 1]) if inside.sum() > 10 and min(v.std() for v in values) > 0 else 0.0
         name = "lncc" if r > _MONOMODAL else "mi"
         kind = "one modality" if name == "lncc" else "two modalities"
@@ -158,7 +166,7 @@ class _Run:
         return LNCC(tuple(max(round(radius * a), 1) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True)))
 
     def _step(self, stage: str, level: int, iteration: int, value: float, fraction: float, grid: Grid) -> None:
-        step = Step(stage, level, iteration, value, min(fraction, 1.0), float(grid.spacing.min()))
+        step = Step(stage, level, iteration, float(value), min(fraction, 1.0), float(grid.spacing.min()))
         self.history.append(step)
         if self.on_step is not None:
             self.on_step(step)
@@ -170,9 +178,9 @@ def _onto(image: Scaled, grid: Grid, transform: Transform | None) -> Scaled:
     if (image.grid.spacing * 1.5 < grid.spacing.min()).any():
         image = image.at(float(grid.spacing.min()))
     data = pull(image.data[None], image.grid, grid, transform)[0]
-    weight = np.ones(image.data.shape, np.float32) if image.mask is None else image.mask.astype(np.float32)
+    weight = arrays.full(image.data.shape, 1, image.data) if image.mask is None else arrays.as_floats(image.mask)
     mask = pull(weight[None], image.grid, grid, transform)[0] > 0.99
-    return Scaled(np.where(mask, data, np.float32(0)), grid, None if mask.all() else mask)
+    return Scaled(arrays.keep(data, mask), grid, None if mask.all() else mask)
 
 
 def _as_linear(transform: Transform, grid: Grid) -> Linear | None:
@@ -188,3 +196,8 @@ def _as_linear(transform: Transform, grid: Grid) -> Linear | None:
     except InputError:
         return linear.MODELS["affine"](matrix, grid.centre)
 
+
+def _per_level(iterations: Sequence[int], levels: int) -> list[int]:
+    """Steps of each level, coarse to fine: the last entry serves all finer ones, and levels that are missing are coarse ones."""
+    steps = list(iterations)
+    return (steps + steps[-1:] * levels)[:levels] if len(steps) < levels else steps[-levels:]
