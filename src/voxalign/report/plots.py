@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,6 +23,7 @@ _DIVERGING = "PuOr"
 _FOLDING = colormaps[_DIVERGING].with_extremes(bad="red")
 _SIDES = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"),
           (0.5, 0.98, "center", "top"), (0.5, 0.02, "center", "bottom"))
+_LEFT, _TOP, _GAP = 0.3, 0.3, 0.06  # inches: for the names of rows, for those of columns, between pictures
 _SQUARES = 8      # of the checkerboard, along the longer side
 _SAME_KIND = 0.3  # correlation in the body from which on a difference of two images means something
 _LINEAR = 0.02    # voxels: maps that are nearer to an affine one have no deformation to show
@@ -70,7 +72,7 @@ def deformation(fixed: Image, moving: Image, transform: Transform) -> Figure:
     affine = best_affine(fixed, transform)
     step = _round_step(float(np.max(fixed.grid.extent)) / 24)
     titles = [f"moving, after; a line every {step:g} mm", "log2 of volume change; red: folded", "deformation, mm"]
-    figure, axes = _canvas(views, titles, width=3.1)
+    figure, axes = _canvas(views, titles, width=3.1, below=0.5)
     fields = [_residual(view, transform, affine) for view in views]
     lengths = [np.linalg.norm(field - view.grid.points(), axis=-1) for field, view in zip(fields, views, strict=True)]
     longest = max(float(length.max()) for length in lengths)
@@ -83,9 +85,8 @@ def deformation(fixed: Image, moving: Image, transform: Transform) -> Figure:
         motion = _draw(row[2], view, view.flat(length), cmap="viridis", vmin=0, vmax=max(longest, 1e-6))
         for axis in row[1:]:
             _draw_outlines(axis, view, show_fixed(view.picture(fixed)), ["black", "none"])
-    for drawn, column in ((change, 1), (motion, 2)):
-        bar = figure.colorbar(drawn, ax=[row[column] for row in axes], shrink=0.5, location="bottom", pad=0.01)
-        bar.ax.tick_params(colors="white", labelsize=8)
+    _draw_bar(figure, axes[-1][1], change)
+    _draw_bar(figure, axes[-1][2], motion)
     return figure
 
 
@@ -177,25 +178,39 @@ def _log_volume(view: Plane, transform: Transform, affine: NDArray) -> NDArray:
 
 
 # -------------------------------------------------------------------- drawing
-def _canvas(views: list[Plane], titles: list[str], width: float = 2.2) -> tuple[Figure, list[list[Axes]]]:
-    """A dark sheet with one row a plane and one column a title."""
-    heights = [view.grid.extent[1] / view.grid.extent[0] for view in views]
-    heights = [min(max(h, 0.35), 2.5) for h in heights]
-    size = width * len(titles), width * sum(heights) + 0.35
-    figure = Figure(size, dpi=110, facecolor="black", layout="constrained")
+def _canvas(views: list[Plane], titles: list[str], width: float = 2.2, below: float = 0.05) -> tuple[Figure, list[list[Axes]]]:
+    """A dark sheet with one row a plane and one column a title; sizes in inches, ``below`` is left free at the bottom.
+
+    Laid out by hand: matplotlib's own layout takes longer than all drawing.
+    """
+    heights = [width * min(max(view.grid.extent[1] / view.grid.extent[0], 0.35), 2.5) for view in views]
+    sheet = np.array([_LEFT + len(titles) * (width + _GAP), _TOP + sum(heights) + _GAP * len(views) + below])
+    figure = Figure(tuple(sheet), dpi=110, facecolor="black")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(views), len(titles), squeeze=False, height_ratios=heights)
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, color="white", fontsize=9)
-    for row, view in zip(axes, views, strict=True):
-        row[0].set_ylabel(view.title, color="white", fontsize=8)
-    return figure, [list(row) for row in axes]
+    rows, bottom = [], sheet[1] - _TOP
+    for view, height in zip(views, heights, strict=True):
+        bottom -= height
+        boxes = [np.array([_LEFT + k * (width + _GAP), bottom, width, height]) / [*sheet, *sheet] for k in range(len(titles))]
+        rows.append([figure.add_axes(tuple(box), frame_on=False, xticks=[], yticks=[]) for box in boxes])
+        middle = (0.45 * _LEFT, bottom + height / 2) / sheet
+        figure.text(*middle, view.title, color="white", fontsize=8, rotation=90, ha="center", va="center")
+        bottom -= _GAP
+    for k, title in enumerate(titles):
+        middle = (_LEFT + k * (width + _GAP) + width / 2, sheet[1] - _TOP / 2) / sheet
+        figure.text(*middle, title, color="white", fontsize=9, ha="center", va="center")
+    return figure, rows
+
+
+def _draw_bar(figure: Figure, axis: Axes, drawn: AxesImage) -> None:
+    """What the colours mean, below the last picture of a column."""
+    left, bottom, width, _ = axis.get_position().bounds
+    bar = figure.colorbar(drawn, cax=figure.add_axes((left + width / 4, 0.7 * bottom, width / 2, 0.12 * bottom)), orientation="horizontal")
+    bar.ax.tick_params(colors="white", labelsize=8)
 
 
 def _draw(axis: Axes, view: Plane, picture: NDArray, **style):
     """A picture in true proportions with the letters of its sides; grey from 0 to 1 unless styled."""
     drawn = axis.imshow(picture, extent=view.extent, **({"cmap": "gray", "vmin": 0, "vmax": 1} | style))
-    axis.set(xticks=[], yticks=[])
     for letter, (x, y, across, up) in zip(view.letters, _SIDES, strict=True):
         axis.text(x, y, letter, color="#f0e442", fontsize=9, fontweight="bold", transform=axis.transAxes, ha=across, va=up,
                   path_effects=[withStroke(linewidth=2, foreground="black")])
