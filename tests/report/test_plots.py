@@ -51,7 +51,7 @@ def test_a_difference_is_shown_for_images_of_one_kind_only():
     other = fixed.with_data(200 - fixed.data)
     assert plots._same_kind(fixed, blobs((1, 0, 0)))
     assert not plots._same_kind(fixed, other)
-    titles = [axis.get_title() for axis in report.before_and_after(fixed, other, Identity(3)).axes[:6]]
+    titles = [text.get_text() for text in report.before_and_after(fixed, other, Identity(3)).texts]
     assert "outlines of fixed, after" in titles
 
 
