@@ -164,6 +164,8 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "separable": _separable,
     "smooth": lambda shape, rng: [(rng.random((2, *shape)).astype(np.float32), (0.6, 1.3, 0.0)[:len(shape)])],
     "soft_classes": lambda shape, rng: [(rng.uniform(-0.2, 1.3, shape).astype(np.float32), bins) for bins in (2, 9)],
+    "squared_gradient": lambda shape, rng: [(rng.random((3, *shape)), (1.0, 0.4, 2.0)[:len(shape)], mask)
+                                            for mask in (None, rng.random(shape) < 0.7)],
     "ssim": _ssim,
     "step": _step,
     "warp": lambda shape, rng: [(_image(shape, rng), _displacement(shape, rng, 2.5))],

@@ -57,7 +57,8 @@ class MIND(Loss):
     """Mean squared difference of self-similarity descriptors (Heinrich et al. 2013, doi:10.1007/978-3-642-40811-3_24).
 
     Mean over voxels and the 12 channels (4 in 2-D) of `core.kernels.mind`, over twice the variance of the fixed descriptors: 0 for equal
-    images, about 1 for unrelated ones. The curvature is that of the descriptors moving as one with the image: the ratio of their squared gradients, averaged nearby.
+    images, about 1 for unrelated ones. The curvature is that of the descriptors moving as one with the image: the ratio of their squared
+    gradients, averaged nearby.
 
     Parameters
     ----------
@@ -80,7 +81,7 @@ class MIND(Loss):
         descriptors = self.describe(fixed, mask)
         work = None if arrays.is_tensor(descriptors) else np.empty((len(descriptors) + 7, *fixed.shape), np.float32)
         scale = 0.5 / max(_variance(descriptors, count(fixed, mask)), 1e-6)
-        slopes = sum(_slope(channel, mask) for channel in descriptors) * (scale / len(descriptors))
+        slopes = kernels.squared_gradient(descriptors, (1.0,) * fixed.ndim, mask) * scale
         return _BoundMIND(descriptors, slopes, mask, *self._widths(fixed.shape), scale, work)
 
 
@@ -102,16 +103,11 @@ class _BoundMIND(Bound):
     def _curvature(self, moved: NDArray) -> NDArray[np.float32]:
         """What makes curvature x squared gradient of the image that of the descriptors, as they move together; both averaged nearby."""
         reach = [np.ones(2 * (r + d) + 1) for r, d in zip(self.radius, self.dilation, strict=True)]
-        own = _slope(moved, self.mask)
+        own = kernels.squared_gradient(moved[None], (1.0,) * moved.ndim, self.mask)
         slopes, own = kernels.separable(np.stack([self.slopes, own]), reach, False)
         return masked(slopes / (own + _FLAT * float(np.prod([len(w) for w in reach]))), self.mask)
 
 
 def _variance(channels: NDArray, voxels: int) -> float:
     """Mean over channels of the variance over the voxels that count; the others are 0."""
-    return float(sum(arrays.dot(c, c) / voxels - (arrays.total(c) / voxels) ** 2 for c in channels)) / len(channels)
-
-
-def _slope(image: NDArray, mask: NDArray | None) -> NDArray[np.float32]:
-    """Squared gradient."""
-    return (kernels.gradient(image, (1.0,) * image.ndim, mask) ** 2).sum(0)
+    return sum(float((c * c).sum()) / voxels - (float(c.sum()) / voxels) ** 2 for c in channels) / len(channels)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..core import Field, Grid, Identity, Image, InputError, Transform, arrays, compose
 from ..core.sample import pull
-from ..losses import LNCC, MI, Loss, loss
+from ..losses import Loss, loss
 from ..transforms import Rigid, Similarity
 from ..transforms.linear import Linear
 from . import deformable, initialise, linear
@@ -158,18 +158,23 @@ class _Run:
 
     def _loss(self, grid: Grid, radius: int) -> Loss:
         """The loss with windows as wide in mm along every axis as voxels allow."""
-        if self.loss_name == "mi":
-            return MI()
-        if self.loss_name != "lncc":
-            return loss(self.loss_name)
-        aspect = grid.spacing.min() / grid.spacing
-        return LNCC(tuple(max(round(radius * a), 1) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True)))
+        windows = {"lncc": {"radius": radius}, "ssim": {"radius": radius}, "mind": {"radius": 1, "dilation": 2}}
+        settings: dict = {key: _isotropic(r, grid) for key, r in windows.get(self.loss_name, {}).items()}
+        if self.loss_name == "ngf":
+            settings["spacing"] = tuple(grid.spacing / grid.spacing.min())
+        return loss(self.loss_name, **settings)
 
     def _step(self, stage: str, level: int, iteration: int, value: float, fraction: float, grid: Grid) -> None:
         step = Step(stage, level, iteration, float(value), min(fraction, 1.0), float(grid.spacing.min()))
         self.history.append(step)
         if self.on_step is not None:
             self.on_step(step)
+
+
+def _isotropic(radius: int, grid: Grid) -> tuple[int, ...]:
+    """``radius`` voxels of the smallest spacing, as voxels along each axis: at least 1, 0 where there is but one voxel."""
+    aspect = grid.spacing.min() / grid.spacing
+    return tuple(max(round(radius * a), 1) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True))
 
 
 def _onto(image: Scaled, grid: Grid, transform: Transform | None) -> Scaled:

@@ -8,7 +8,7 @@ from .device import Device
 
 Model = Literal["rigid", "similarity", "affine", "deformable"]
 Start = Literal["search", "headers", "centres", "moments", "none"]
-LossName = Literal["auto", "lncc", "ncc", "mse", "mi"]
+LossName = Literal["auto", "lncc", "ncc", "mse", "ssim", "mi", "nmi", "ngf", "mind", "cross_entropy"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Settings:
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
         a level ends earlier when it no longer improves.
-    window : radius of the LNCC window in working voxels.
+    window : radius of the LNCC or SSIM window in working voxels.
     seed : of whatever is random.
     device : where it is computed; ``auto`` takes a GPU if there is one (and torch for it), else the CPU.
     """

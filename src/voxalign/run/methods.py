@@ -21,7 +21,12 @@ LOSSES = {
     "lncc": "local normalised cross-correlation: same kind of contrast, bias fields",
     "ncc": "normalised cross-correlation: same kind of contrast",
     "mse": "mean squared difference: same scanner, same units",
+    "ssim": "structural similarity: same kind of contrast, means and spreads of small windows alike",
     "mi": "mutual information: different kinds of contrast (CT and MR, T1 and T2, PET and MR)",
+    "nmi": "normalised mutual information: the same, where the overlap changes much",
+    "ngf": "gradient directions: different kinds of contrast that share edges",
+    "mind": "self-similarity descriptors: different kinds of contrast, bias fields",
+    "cross_entropy": "entropy of intensity classes: same scanner, same units, outliers",
 }
 INITIAL = {
     "search": "the best of the others and of many rotations",

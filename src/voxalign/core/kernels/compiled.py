@@ -57,6 +57,7 @@ _SIGNATURES = {
     "vx_mind_sides": [PTR, PTR, PTR, _Three, _Three, _Weights, _Three, I32, F32, PTR],
     "vx_mind_residual": [PTR, PTR, _Three, _Three, I32, PTR],
     "vx_gradient": [PTR, PTR, _Three, PTR, PTR],
+    "vx_squared_gradient": [PTR, I32, PTR, _Three, PTR, PTR],
     "vx_ngf_fit": [PTR, PTR, PTR, _Three, PTR, F32, PTR, PTR],
     "vx_ngf_residual": [PTR, PTR, _Three, PTR, PTR, PTR],
 }
@@ -373,6 +374,13 @@ def gradient(image: NDArray, inverse_spacing, mask: NDArray | None = None) -> ND
     shape, out = _shape(image.shape), np.empty((3, *image.shape), np.float32)
     _run("vx_gradient", _f32(image), _mask(mask), shape, _f32(_three(inverse_spacing, 0.0)), out, over=shape.n0)
     return _unfield(out, image.ndim)
+
+
+def squared_gradient(image: NDArray, inverse_spacing, mask: NDArray | None = None) -> NDArray:
+    """See `reference.squared_gradient`."""
+    shape, out = _shape(image.shape[1:]), np.empty(image.shape[1:], np.float32)
+    _run("vx_squared_gradient", _f32(image), len(image), _mask(mask), shape, _f32(_three(inverse_spacing, 0.0)), out, over=shape.n0)
+    return out
 
 
 def ngf(fixed: NDArray, moved: NDArray, inverse_spacing, edge: float, mask: NDArray | None = None,

@@ -395,6 +395,11 @@ def gradient(image: NDArray, inverse_spacing: Sequence[float], mask: NDArray | N
     return np.stack([h * _pairs_along(_half_steps(image, a, mask), a) for a, h in enumerate(inverse_spacing)]).astype(np.float32)
 
 
+def squared_gradient(image: NDArray, inverse_spacing: Sequence[float], mask: NDArray | None = None) -> NDArray[np.float32]:
+    """Mean over the channels of an image (C, *shape) of the squared length of the `gradient`, (*shape)."""
+    return sum((gradient(c, inverse_spacing, mask) ** 2).sum(0) for c in image) / len(image)
+
+
 def ngf(fixed: NDArray, moved: NDArray, inverse_spacing: Sequence[float], edge: float, mask: NDArray | None = None,
         work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
     """Sum of <n, g>^2 / (|g|^2 + edge^2) over voxels, half its derivative in each moved voxel, and the curvature.

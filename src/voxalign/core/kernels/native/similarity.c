@@ -126,6 +126,27 @@ API void vx_gradient(const float *image, const uint8_t *mask, Shape s, const flo
     free(blank);
 }
 
+/* planes [a, b): squared gradient of an image of several channels, their mean; h = 1 / spacing of each axis; mask may be NULL */
+API void vx_squared_gradient(const float *image, i32 channels, const uint8_t *mask, Shape s, const float *h, float *out, i64 a, i64 b)
+{
+    uint8_t *blank = blank_new(s);
+    float *restrict g = malloc((4 * (size_t)s.n2 + 1) * sizeof(float)), *restrict g1 = g + s.n2, *restrict g2 = g1 + s.n2, *step = g2 + s.n2;
+    const i64 size = volume(s);
+    const float share = 1.f / (float)channels;
+    for (i32 z = (i32)a; z < b; z++)
+        for (i32 y = 0; y < s.n1; y++) {
+            float *restrict o = out + row_at(s, z, y);
+            const Counts c = counts(mask, blank, s, z, y);
+            for (i32 x = 0; x < s.n2; x++) o[x] = 0.f;
+            for (i32 k = 0; k < channels; k++) {
+                gradient_row(image + k * size, c, s, z, y, h, step, g, g1, g2);
+                SIMD for (i32 x = 0; x < s.n2; x++) o[x] += share * (g[x] * g[x] + g1[x] * g1[x] + g2[x] * g2[x]);
+            }
+        }
+    free(g);
+    free(blank);
+}
+
 /* ---------------------------------------------------------------- NGF (Haber and Modersitzki 2006, doi:10.1007/11866763_89)
    With n = normalised gradient of the fixed image, g that of the moved one and D = |g|^2 + e^2, a voxel's similarity is (n g)^2 / D. */
 static float field_row(const float *restrict n0, const float *restrict n1, const float *restrict n2, const float *restrict g0,
