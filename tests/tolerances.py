@@ -61,3 +61,12 @@ LOSS_DERIVATIVE = 1e-2  # of the gradient's norm: float32 values against finite 
 LOSS_VALUE = 2e-5  # float32 window sums in another order
 LOSS_TERMS = 2e-3  # of the largest; the same, divided by small variances
 LOSS_STEP = 4  # curvature against the best curvature for a shift: a step that is too long or too short by this still converges
+
+# ---- filters and features, as a part of the range of the image
+FILTER_FLOAT = 2e-5  # float32 against float64
+FILTER_OTHER_PROGRAM = 5e-3  # another program's truncation of Gaussians, tables, and faces
+FILTER_PHYSICAL = 0.02  # the same filter in mm on grids of other spacings: what the coarser one cannot hold
+
+# ---- first position, linear registration
+START_MM = 6  # one voxel of the finest level that the search looks at
+LINEAR_MM = 1.0  # a rigid registration of 6 mm voxels
