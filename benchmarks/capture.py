@@ -226,18 +226,19 @@ def summary(name: str, rows: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("images", type=Path)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="JSON; what it already holds is not done again")
     parser.add_argument("--cells", nargs="*", default=[""], help="parts of the names of cells")
     parser.add_argument("--count", type=int, default=200)
     given = parser.parse_args()
-    found = {}
+    found = json.loads(given.out.read_text()) if given.out and given.out.exists() else {}
     print("| cell | n | success % | right pose % | median error mm | CPU s |\n|---|---|---|---|---|---|")
-    for name, cell in CELLS.items():
-        if any(part in name for part in given.cells):
-            found[name] = [trial(make(cell, k, given.images)) for k in range(given.count)]
-            print(summary(name, found[name]), flush=True)
+    for name in [n for n in CELLS if any(part in n for part in given.cells)]:
+        rows = found.setdefault(name, [])
+        for number in range(len(rows), given.count):
+            rows.append(trial(make(CELLS[name], number, given.images)))
             if given.out:
                 given.out.write_text(json.dumps(found))
+        print(summary(name, rows), flush=True)
 
 
 if __name__ == "__main__":

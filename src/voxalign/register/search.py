@@ -18,16 +18,17 @@ from .prepare import Scaled, foreground
 
 _MASKED = 255
 _COARSE, _FINE = 400, 4000  # voxels of the smaller body; about 13 and 6 mm in a brain
+_LARGER = 5  # times as many voxels of the larger body at most, which bounds the time
 _BINS = (10, 20)
 _KEEP = (64, 10)  # poses that are improved on either level
 _STEPS = ((0.2, 0.2, 0.13, 0.09, 0.06), (0.07, 0.05, 0.035, 0.02, 0.012))  # radians; times the body's radius: mm
 _APART = 0.35  # radians (or radii) between poses that are not the same
-_PITCH = 0.36  # of the smaller body's radius between shifts that are tried
-_MOST = 60  # of them
+_PITCH = 0.28  # of the smaller body's radius between shifts that are tried
+_MOST = 100  # of them
 _AS_GOOD = 0.97  # of the best score: such a pose is taken if it is turned less
-_OTHER_SIZE = 1.5  # bodies whose radii differ by more are also compared as if they were one size
-_SLOPE, _EVEN = 60.0, 0.04  # of the margin to the second pose
-_CLEARLY = 1.1  # times the best score: then the other size, or the mirror, is believed
+_OTHER_SIZE = 1.15  # bodies whose radii differ by more are also compared as if they were one size
+_SLOPE, _EVEN = 40.0, 0.1  # of the margin to the second pose
+_CLEARLY = 1.25, 1.1  # times the best score: then the other size, or the mirror, is believed
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +242,7 @@ def search(fixed: Scaled, moving: Scaled, plain: NDArray, turns: NDArray, sizes:
     shrink = np.eye(len(plain[0]))
     shrink[:-1, :-1] /= ratio
     other = _Pair.of(fixed, replace(moving, grid=Grid(moving.grid.shape, shrink @ moving.grid.affine))).search(shrink @ plain[:1], turns)
-    return replace(other, matrix=np.linalg.inv(shrink) @ other.matrix) if other.score > _CLEARLY * found.score else found
+    return replace(other, matrix=np.linalg.inv(shrink) @ other.matrix) if other.score > _CLEARLY[0] * found.score else found
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,7 +282,7 @@ class _Pair:
         about = self.bodies[0]
         normals = (about.half_axes / np.linalg.norm(about.half_axes, axis=0)).T
         mirrors = poses(np.eye(len(normals)) - 2 * normals[:, :, None] * normals[:, None], about.middle, about.middle[None])
-        return bool(improve(self.fine, best @ mirrors, _STEPS[0] + _STEPS[1], about)[1].max() > _CLEARLY * score)
+        return bool(improve(self.fine, best @ mirrors, _STEPS[0] + _STEPS[1], about)[1].max() > _CLEARLY[1] * score)
 
 
 def everything(fixed: Body, moving: Body, turns: NDArray) -> NDArray[np.float64]:
@@ -304,7 +305,8 @@ def confidence(scores: NDArray) -> float:
 def levels(fixed: Scaled, moving: Scaled) -> tuple[tuple[Scaled, Scaled], tuple[Scaled, Scaled]]:
     """Both images in main memory with voxels fit for the smaller body, coarse and fine."""
     rough = [_host(image.at(float(image.grid.extent.max()) / 64)) for image in (fixed, moving)]
-    volume = min(max(int(foreground(r).sum()), 1) * r.grid.voxel_volume for r in rough)
+    volumes = [max(int(foreground(r).sum()), 1) * r.grid.voxel_volume for r in rough]
+    volume = max(min(volumes), max(volumes) / _LARGER)
     fine, coarse = ((volume / n) ** (1 / fixed.grid.dim) for n in (_FINE, _COARSE))
     small = [r.at(fine) if (r.grid.spacing <= fine).all() else _host(i.at(fine)) for r, i in zip(rough, (fixed, moving), strict=True)]
     return (small[0].at(coarse), small[1].at(coarse)), (small[0], small[1])
