@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import pairwise
 
 _pool: ThreadPoolExecutor | None = None
@@ -39,5 +39,10 @@ def split(call: Callable[[int, int], object], n: int, grain: int = 1) -> None:
     if _pool is None:
         _pool = ThreadPoolExecutor(threads, "voxalign")
     edges = [n * i // parts for i in range(parts + 1)]
-    for done in [_pool.submit(call, a, b) for a, b in pairwise(edges)]:
-        done.result()
+    running: list[Future] = []
+    try:
+        running += (_pool.submit(call, a, b) for a, b in pairwise(edges))
+        for part in running:
+            part.result()
+    finally:
+        wait(running)  # the arrays they write to must outlive them, also when Ctrl-C ends this function
