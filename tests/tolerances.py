@@ -70,3 +70,4 @@ FILTER_PHYSICAL = 0.02  # the same filter in mm on grids of other spacings: what
 # ---- first position, linear registration
 START_MM = 6  # one voxel of the finest level that the search looks at
 LINEAR_MM = 1.0  # a rigid registration of 6 mm voxels
+LNCC_FLOOR = 3e-3  # what the variance added to every window (2e-6 of the range squared) takes from equal, smooth images

@@ -56,6 +56,8 @@ class LNCC(Loss):
     noise : 0, or the part of a window's variance that the other image cannot explain even where they are aligned: the loss of a
         window is then (1 + noise) log(1 - r^2 / (1 + noise)), the mutual information of Gaussian variables, which trusts windows
         that fit well more than others.
+
+    2e-6 is added to both variances of a window (of intensities from 0 to 1), so that flat windows count for nothing.
     """
 
     radius: int | tuple[int, ...] = 4

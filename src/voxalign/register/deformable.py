@@ -38,18 +38,17 @@ class Regularity:
     """
 
     fluid: float = 1.2
-    elastic: float = 0.6
-    volume: float = 0.0
-    damping: float = 0.3
+    elastic: float = 0.55
+    volume: float = 0.06
+    damping: float = 0.5
     demons: float = 1.0
     step: float = 1.4
     longest: float = 0.7
 
     @classmethod
     def of(cls, smoothness: float) -> Regularity:
-        """Stiffer for more than 1, softer for less."""
-        root = smoothness**0.5
-        return cls(fluid=1.2 * root, elastic=0.6 * root, damping=0.3 * smoothness)
+        """Stiffer for more than 1, softer for less; the map itself needs some smoothing to stay invertible, however soft."""
+        return cls(fluid=1.2 * smoothness**0.5, elastic=max(0.55 * smoothness**0.25, 0.5), damping=0.5 * smoothness)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,9 @@
 """The classical method: initialise, then linear, then deformable, coarse to fine."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from . import deformable, initialise, linear
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, foreground, scale
+from .presets import PRESETS, suited
 from .result import OnStep, Registration, Step
 from .settings import Settings
 
@@ -24,6 +26,7 @@ _LINEAR_LEVELS = 3
 _LINEAR_STEPS = 30
 _LINEAR_RADIUS = 2
 _LINEAR_SHARE = 0.25  # of the work, for progress
+_BENDING = {"lncc": {"window": "gaussian", "noise": 0.1}}  # what losses are better with where much can move
 _MONOMODAL = 0.5  # correlation of the two images, roughly aligned, above which they are taken for one modality
 
 
@@ -50,14 +53,23 @@ def register(fixed: Image, moving: Image, settings: Settings | None = None, init
     """
     if fixed.dim != moving.dim:
         raise InputError(f"fixed image is {fixed.dim}-D and moving image is {moving.dim}-D: expected two of one dimension")
-    settings = settings or Settings()
+    settings, notes = _settled(settings or Settings(), fixed, moving)
 
     def align(device: str) -> Registration:
-        run = _Run(scale(fixed, device), scale(moving, device), settings, on_step, guide or Guide())
+        run = _Run(scale(fixed, device), scale(moving, device), settings, on_step, guide or Guide(), notes=list(notes))
         transform = run.align(initial)
         return Registration(transform, fixed.grid, moving.grid, tuple(run.history), tuple(run.notes), name(device), run.confidence)
 
-    return best_effort(align, settings.device)
+    return best_effort(align, settings.device if guide is None else "cpu")  # what guides is NumPy
+
+
+def _settled(settings: Settings, fixed: Image, moving: Image) -> tuple[Settings, list[str]]:
+    """``settings`` with the smoothness that suits the images, if none was chosen; and what to say about it."""
+    if settings.smoothness is not None or settings.transform != "deformable":
+        return settings, []
+    name, why = suited(fixed, moving)
+    smoothness = float(PRESETS[name].get("smoothness", 1.0))
+    return replace(settings, smoothness=smoothness), [f"smoothness {smoothness:g} chosen, as preset {name!r}: the images show {why}"]
 
 
 @dataclass(eq=False)
@@ -128,7 +140,8 @@ class _Run:
         spacings = deformable.levels(grid)
         steps = _per_level(self.settings.iterations, len(spacings))
         fine = [len(spacings) - k <= 2 for k in range(len(spacings))]
-        losses = [self._loss(fixed.at(s).grid, self.settings.window if f else _LINEAR_RADIUS) for s, f in zip(spacings, fine, strict=True)]
+        losses = [self._loss(fixed.at(s).grid, self.settings.window if f else _LINEAR_RADIUS, _BENDING)
+                  for s, f in zip(spacings, fine, strict=True)]
         channels = [deformable.Channel(fixed, moving, losses), *self.guide.channels(grid, start, len(spacings))]
         regularity = deformable.Regularity.of(self.settings.smoothness)
         work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
@@ -156,13 +169,13 @@ class _Run:
         self.notes.append(f"loss {name} chosen: the roughly aligned images look like {kind} (correlation {r:.2f})")
         return name
 
-    def _loss(self, grid: Grid, radius: int) -> Loss:
+    def _loss(self, grid: Grid, radius: int, extra: Mapping[str, dict] = MappingProxyType({})) -> Loss:
         """The loss with windows as wide in mm along every axis as voxels allow."""
         windows = {"lncc": {"radius": radius}, "ssim": {"radius": radius}, "mind": {"radius": 1, "dilation": 2}}
         settings: dict = {key: _isotropic(r, grid) for key, r in windows.get(self.loss_name, {}).items()}
         if self.loss_name == "ngf":
             settings["spacing"] = tuple(grid.spacing / grid.spacing.min())
-        return loss(self.loss_name, **settings)
+        return loss(self.loss_name, **settings, **extra.get(self.loss_name, {}))
 
     def _step(self, stage: str, level: int, iteration: int, value: float, fraction: float, grid: Grid) -> None:
         step = Step(stage, level, iteration, float(value), min(fraction, 1.0), float(grid.spacing.min()))

@@ -21,7 +21,7 @@ class Settings:
     initial : how the very first position is found: ``search`` tries all the others and many rotations; ``none`` starts
         with equal world coordinates.
     loss : similarity that is optimised; ``auto`` chooses by the two images (mono- or multimodal) and says which.
-    smoothness : of the deformation; 1 is the default, 2 is stiffer, 0.5 softer.
+    smoothness : of the deformation; 1 is usual, 2 is stiffer, 0.5 softer. None takes what suits the two images, and says so.
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
         a level ends earlier when it no longer improves.
@@ -33,9 +33,9 @@ class Settings:
     transform: Model = "deformable"
     initial: Start = "search"
     loss: LossName = "auto"
-    smoothness: float = 1.0
+    smoothness: float | None = None
     spacing: float | None = None
-    iterations: tuple[int, ...] = (30, 30, 30, 10)
+    iterations: tuple[int, ...] = (20, 20, 20, 10)
     window: int = 4
     seed: int = 0
     device: Device = "auto"

@@ -36,11 +36,17 @@ INITIAL = {
     "none": "world coordinates, and no search of any kind",
 }
 PRESETS = {
-    "default": "deformable, at the resolution of the fixed image",
+    "default": "deformable, at the resolution of the fixed image, as smooth as suits what the images show",
     "fast": "deformable at 2 mm, fewer steps: a first look",
+    "accurate": "twice the steps",
     "rigid": "the same body, not deformed",
     "affine": "different size and shear, not deformed",
     "multimodal": "images of different kinds",
+    "brain": "brains without skull, between people",
+    "mouse": "small animals",
+    "lung-ct": "CT of the chest, breathing",
+    "abdomen": "CT or MR of the trunk",
+    "histology-2d": "stained sections",
 }
 DEVICES = ("auto", "cpu", "cuda")
 

@@ -209,7 +209,7 @@ class WindowStatistics:
     mask: NDArray[np.bool_] | None
     weights: tuple[NDArray[np.float32], ...]  # of the window along each axis, 2 r + 1 taps
     total: int  # windows that count
-    floor: float  # least sum of squares that is more than rounding
+    floor: float  # added to sums of squares: variance below what rounding makes counts for nothing, without a jump
 
 
 def window_statistics(fixed: NDArray, mask: NDArray | None, weights: Sequence[NDArray], box: Callable = separable) -> WindowStatistics:
@@ -220,8 +220,7 @@ def window_statistics(fixed: NDArray, mask: NDArray | None, weights: Sequence[ND
     icount = 1 / np.maximum(count, 1e-6)
     mean = total * icount
     about = squares - mean * total
-    counts = about > floor if mask is None else (about > floor) & mask
-    ivar = np.where(counts, 1 / np.maximum(about, floor), 0).astype(np.float32)
+    ivar = (inside / (np.maximum(about, 0) + floor)).astype(np.float32)
     total_count = max(int(fixed.size if mask is None else mask.sum()), 1)
     return WindowStatistics(icount, mean, ivar, mask, tuple(weights), total_count, floor)
 
@@ -237,7 +236,7 @@ def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float
     sums = separable(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), windows.weights, False).astype(np.float64)
     mean = sums[0] * windows.icount
     variance, covariance = sums[1] - mean * sums[0], sums[2] - windows.mean * sums[0]
-    inverse = np.where(variance > windows.floor, 1 / np.maximum(variance, windows.floor), 0)
+    inverse = 1 / (np.maximum(variance, 0) + windows.floor)
     alpha = covariance * windows.ivar * inverse
     squared = covariance * alpha
     beta = squared * inverse

@@ -289,8 +289,7 @@ def window_statistics(fixed: Tensor, mask: Tensor | None, weights: Sequence[NDAr
     icount = 1 / count.clamp(min=1e-6)
     mean = total * icount
     about = squares - mean * total
-    counts = about > floor if mask is None else (about > floor) & mask
-    ivar = torch.where(counts, 1 / about.clamp(min=floor), 0)
+    ivar = inside / (about.clamp(min=0) + floor)
     number = max(fixed.numel() if mask is None else int(mask.sum()), 1)
     return WindowStatistics(icount, mean, ivar, mask, tuple(weights), number, floor)
 
@@ -301,7 +300,7 @@ def lncc(fixed: Tensor, moved: Tensor, windows: WindowStatistics, noise: float =
     total, squares, products = separable(torch.stack([moved, moved * moved, moved * fixed]), windows.weights, False)
     mean = total * windows.icount
     variance, covariance = squares - mean * total, products - windows.mean * total
-    inverse = torch.where(variance > windows.floor, 1 / variance.clamp(min=windows.floor), 0)
+    inverse = 1 / (variance.clamp(min=0) + windows.floor)
     alpha = covariance * windows.ivar * inverse
     squared = covariance * alpha
     loss, beta = -squared, squared * inverse

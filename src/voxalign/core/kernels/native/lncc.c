@@ -29,8 +29,7 @@ INLINE float fit(const float *restrict a0, const float *restrict a1, const float
     float sum = 0.f;
     SIMD for (i32 x = 0; x < count; x++) {
         float jm = a0[x] * n[x], C = a1[x] - jm * a0[x], A = a2[x] - fm[x] * a0[x];
-        float ic = 1.f / maxf(C, least);
-        ic = C > least ? ic : 0.f;
+        float ic = 1.f / (maxf(C, 0.f) + least);
         float al = A * fv[x] * ic, cc = A * al, be = cc * ic;
         if (noisy) {
             float left = top - minf(cc, 1.f), gain = top / left;
@@ -74,7 +73,7 @@ static float leave_residual(const void *given, Shape s, i32 z, i32 y, float *con
 }
 
 /* planes [4a, 4b): fixed, moved (both zero where masked), 1/count, mean and 1/(sum of squares about the mean) of the fixed windows ->
-   alpha, beta, gamma (terms, 3 volumes) and, for each plane, the sum of the loss (see fit_row). least: smallest sum of squares. */
+   alpha, beta, gamma (terms, 3 volumes) and, for each plane, the sum of the loss (see fit_row). least: added to sums of squares. */
 API void vx_lncc_fit(const float *fixed, const float *moved, const float *icount, const float *mean, const float *ivar, Shape s, Radius r,
                      Weights v, float least, float noise, float *terms, double *value, i64 a, i64 b)
 {
