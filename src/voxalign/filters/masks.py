@@ -72,10 +72,15 @@ def _brighter(image: Image, part: float) -> NDArray[np.bool_]:
 
 
 def _solid(inside: NDArray[np.bool_], grid: Grid, gap: float) -> NDArray[np.bool_]:
-    """Closed, and with all holes filled, those too that are open at a face of the grid but closed in a plane."""
+    """Closed, and with all holes filled; also those that are open at a face of the grid (lungs) but closed in an axial plane."""
     from scipy import ndimage
 
-    return ndimage.binary_fill_holes(closed(inside, grid, gap))
+    whole = ndimage.binary_fill_holes(closed(inside, grid, gap))
+    if grid.dim == 2:
+        return whole
+    axial = next(k for k, letter in enumerate(grid.axes) if letter in "SI")
+    planes = [ndimage.binary_fill_holes(plane) for plane in np.moveaxis(whole, axial, 0)]
+    return np.moveaxis(np.stack(planes), 0, axial)
 
 
 def _drawn(inside: NDArray[np.bool_], grid: Grid, image: Image) -> Image:
