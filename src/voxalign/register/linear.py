@@ -28,10 +28,15 @@ class Level:
     def moved(self, transform: Linear) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Moving image on the fixed grid, and the voxels that count in both."""
         matrix = self.moving.grid.inverse_affine @ transform.matrix @ self.fixed.grid.affine
-        data = arrays.keep(self.moving.data, self.moving.mask, -1e3)
-        moved = kernels.pull(data[None], self.fixed.grid.shape, matrix, outside=-1.0)[0]
-        mask = moved >= 0
-        return moved.clip(0), mask if self.fixed.mask is None else mask & self.fixed.mask
+        shape, fixed_mask = self.fixed.grid.shape, self.fixed.mask
+        if self.moving.mask is None:
+            moved = kernels.pull(self.moving.data[None], shape, matrix, outside=-1.0)[0]
+            mask, moved = moved >= 0, moved.clip(0)
+        else:  # the mean of what counts: it changes smoothly with the position, however little of a voxel counts
+            moved = kernels.pull(arrays.keep(self.moving.data, self.moving.mask)[None], shape, matrix)[0]
+            weight = kernels.pull(arrays.as_floats(self.moving.mask)[None], shape, matrix)[0]
+            mask, moved = weight > 0.5, moved / weight.clip(0.5)
+        return moved, mask if fixed_mask is None else mask & fixed_mask
 
     def terms(self, transform: Linear) -> tuple[Terms, NDArray[np.float32], float]:
         """The loss there, the moved image, and the part of the fixed grid that takes part."""
