@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import losses, metrics, phantom, transforms
+    from . import features, filters, losses, metrics, phantom, transforms
     from .core import (
         Compose,
         Grid,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         sample,
     )
     from .io import load, load_points, load_transform, save, save_points, save_transform, to_nibabel, to_sitk
-    from .register import Registration, Settings
+    from .register import Guide, Registration, Settings
     from .run.api import Result, register
 
 __version__ = "0.1.0"
@@ -40,16 +40,16 @@ _HOME = {
     "core": ("Compose", "Grid", "Identity", "Image", "InputError", "InputWarning", "Points", "Transform", "UsageError", "VoxalignError",
              "compose", "resample", "sample"),
     "io": ("load", "load_points", "load_transform", "save", "save_points", "save_transform", "to_nibabel", "to_sitk"),
-    "register": ("Registration", "Settings"),
+    "register": ("Guide", "Registration", "Settings"),
     "run.api": ("Result", "register"),
-    "": ("losses", "metrics", "phantom", "transforms"),
+    "": ("features", "filters", "losses", "metrics", "phantom", "transforms"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["Compose", "Grid", "Identity", "Image", "InputError", "InputWarning", "Points", "Registration", "Result", "Settings",
-           "Transform", "UsageError", "VoxalignError", "__version__", "compose", "load", "load_points", "load_transform", "losses",
-           "metrics", "phantom", "register", "resample", "sample", "save", "save_points", "save_transform", "to_nibabel", "to_sitk",
-           "transforms"]
+__all__ = ["Compose", "Grid", "Guide", "Identity", "Image", "InputError", "InputWarning", "Points", "Registration", "Result", "Settings",
+           "Transform", "UsageError", "VoxalignError", "__version__", "compose", "features", "filters", "load", "load_points",
+           "load_transform", "losses", "metrics", "phantom", "register", "resample", "sample", "save", "save_points", "save_transform",
+           "to_nibabel", "to_sitk", "transforms"]
 
 
 def __getattr__(name: str) -> Any:

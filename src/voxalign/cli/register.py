@@ -10,10 +10,12 @@ from .output import Progress, say_json, say_table, say_warnings
 _FILES = {
     "fixed-mask": "voxels of the fixed image that count (above 0; any grid)",
     "moving-mask": "voxels of the moving image that count",
-    "fixed-labels": "label map of the fixed image, for scores only",
-    "moving-labels": "label map of the moving image, for scores only",
-    "fixed-points": "landmarks of the fixed image, for scores only",
+    "fixed-labels": "label map of the fixed image, for scores (and for the deformation with --set label_weight=1)",
+    "moving-labels": "label map of the moving image",
+    "fixed-points": "landmarks of the fixed image, for scores (and for the deformation with --set point_weight=1)",
     "moving-points": "the same landmarks of the moving image",
+    "rigid-regions": "label map in fixed space; each label moves as a whole",
+    "sliding-regions": "label map in fixed space; regions may slide along each other",
 }
 _DESCRIPTION = """Align the moving image to the fixed one. The folder gets moved.nii.gz (moving on the fixed grid), transform.h5
 and inverse.h5 (ITK composites, fixed to moving and back), metrics.json, run.json and pictures."""

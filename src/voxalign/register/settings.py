@@ -26,6 +26,7 @@ class Settings:
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
         a level ends earlier when it no longer improves.
     window : radius of the LNCC or SSIM window in working voxels.
+    label_weight, point_weight : how strongly labels and points that are given take part in the deformation; 0: they only score it.
     seed : of whatever is random.
     device : where it is computed; ``auto`` takes a GPU if there is one (and torch for it), else the CPU.
     """
@@ -37,5 +38,7 @@ class Settings:
     spacing: float | None = None
     iterations: tuple[int, ...] = (20, 20, 20, 10)
     window: int = 4
+    label_weight: float = 0.0
+    point_weight: float = 0.0
     seed: int = 0
     device: Device = "auto"

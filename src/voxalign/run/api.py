@@ -13,7 +13,7 @@ from typing import Any
 from .. import io
 from ..core import Image, InputWarning, Points, Transform, kernels, resample
 from ..judge import deformation_scores
-from ..register import Registration, Settings
+from ..register import Guide, Registration, Settings
 from ..register.result import OnStep, Step
 from .checks import check_image, check_pair, labelled, masked
 from .config import Configuration, configure
@@ -88,7 +88,8 @@ class Result:
 
 
 def register(fixed: Any, moving: Any, *, initial: str | Path | Transform | None = None, fixed_mask: Any = None,
-             moving_mask: Any = None, settings: Settings | None = None, on_step: OnStep | None = None, **choices: Any) -> Result:
+             moving_mask: Any = None, settings: Settings | None = None, on_step: OnStep | None = None, guide: Guide | None = None,
+             **choices: Any) -> Result:
     """Align ``moving`` to ``fixed``.
 
     Parameters
@@ -99,6 +100,7 @@ def register(fixed: Any, moving: Any, *, initial: str | Path | Transform | None 
     fixed_mask, moving_mask : images whose voxels above 0 count, on any grid.
     settings : choices to start from instead of the defaults.
     on_step : called with every `Step`; may raise to stop.
+    guide : labels, points and regions that take part in the deformation.
     choices : ``preset``, ``method``, ``transform``, ``loss`` and any other field of `Settings` or `Configuration`.
 
     Raises
@@ -112,7 +114,7 @@ def register(fixed: Any, moving: Any, *, initial: str | Path | Transform | None 
         start = initial if isinstance(initial, Transform) else start_of(configuration, pair.fixed.dim)
     for message in messages:
         warnings.warn(message, InputWarning, stacklevel=2)
-    return replace(align(pair, configuration, start, on_step), warnings=tuple(messages))
+    return replace(align(pair, configuration, start, on_step, guide=guide), warnings=tuple(messages))
 
 
 @dataclass(frozen=True)
@@ -146,12 +148,12 @@ def prepare(images: tuple[Image, Image], masks: tuple[Image | None, Image | None
 
 
 def align(pair: Pair, configuration: Configuration, initial: Transform | None = None, on_step: OnStep | None = None,
-          clock: Clock | None = None) -> Result:
+          clock: Clock | None = None, guide: Guide | None = None) -> Result:
     """Run the configured method on a checked pair; its stages are charged to ``clock``."""
     clock = clock or Clock()
     kernels.set_threads(configuration.threads or None)
     method = method_named(configuration.method)
-    registration = method(*pair.masked, configuration.settings, initial, clock.listening(on_step))
+    registration = method(*pair.masked, configuration.settings, initial, clock.listening(on_step), guide)
     clock.mark("finish")
     return Result(registration, pair.fixed, pair.moving, configuration, seconds=clock.seconds)
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import io
-from ..core import Image, InputError, Points, Transform, UsageError
+from ..core import Image, InputError, Points, Transform, UsageError, compose
+from ..io.h5 import stored
 from ..judge import evaluate, matched
+from ..register import Guide, Settings
 from ..register.result import OnStep
+from ..transforms import Displacement
 from .api import Clock, Pair, Result, align, collected, prepare, start_of
 from .checks import warn
 from .choose import Choose
@@ -42,6 +45,8 @@ class Inputs:
     moving_labels: Path | None = None
     fixed_points: Path | None = None
     moving_points: Path | None = None
+    rigid_regions: Path | None = None
+    sliding_regions: Path | None = None
 
     def __post_init__(self) -> None:
         for name in (f.name for f in fields(self)):
@@ -106,6 +111,7 @@ class Loaded:
     pair: Pair
     labels: tuple[Image, Image] | None
     points: tuple[Points, Points] | None
+    regions: tuple[Image | None, Image | None]
     initial: Transform | None
     sources: dict[str, Source]
 
@@ -124,7 +130,8 @@ def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
     with collected() as messages, claimed(job.out) as claim, stopping(claim.release):
         loaded = load(job)
         clock.mark("load")
-        result = align(loaded.pair, job.configuration, loaded.initial, on_step, clock)
+        guide = _guide(loaded, job.configuration.settings)
+        result = _as_written(align(loaded.pair, job.configuration, loaded.initial, on_step, clock, guide))
         scores = _scored(result, loaded, clock)
         hashes = _written(result, scores, claim.staging, job.report)
         clock.mark("write")
@@ -167,7 +174,22 @@ def load(job: Job) -> Loaded:
     if sources["fixed"].sha256 == sources["moving"].sha256:
         warn(f"fixed and moving are the same file, {given['fixed'].name}")
     check_memory(pair.fixed.grid, pair.moving.grid, job.configuration.settings)
-    return Loaded(pair, labels, points and matched(*points), start_of(job.configuration, pair.fixed.dim), sources)
+    regions = values.get("rigid_regions"), values.get("sliding_regions")
+    return Loaded(pair, labels, points and matched(*points), regions, start_of(job.configuration, pair.fixed.dim), sources)
+
+
+def _guide(loaded: Loaded, settings: Settings) -> Guide | None:
+    """What takes part in the deformation beside the images; None if nothing does."""
+    labels, points = loaded.labels if settings.label_weight else None, loaded.points if settings.point_weight else None
+    if labels is points is None and loaded.regions == (None, None):
+        return None
+    return Guide(labels, points, settings.label_weight, settings.point_weight, *loaded.regions)
+
+
+def _as_written(result: Result) -> Result:
+    """The result with its displacement as the file will hold it, so that what is resampled here is what the file gives, to the bit."""
+    parts = [Displacement(stored(t.field)) if isinstance(t, Displacement) else t for t in getattr(result.transform, "transforms", [])]
+    return replace(result, registration=replace(result.registration, transform=compose(parts))) if parts else result
 
 
 def _scored(result: Result, loaded: Loaded, clock: Clock) -> dict[str, Any]:
@@ -233,4 +255,5 @@ def _flag(name: str) -> str:
 
 
 _READERS = {"mask": lambda path: io.load(path), "labels": lambda path: io.load(path, is_label=True),
+            "regions": lambda path: io.load(path, is_label=True),
             "points": lambda path: io.load_points(path)}

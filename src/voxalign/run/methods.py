@@ -59,6 +59,6 @@ def catalogue() -> dict[str, dict[str, str]]:
 
 
 def method_named(name: str) -> Callable:
-    """The function ``(fixed, moving, settings, initial, on_step) -> Registration`` of a method; imported here, not before."""
+    """The function ``(fixed, moving, settings, initial, on_step, guide) -> Registration`` of a method; imported here, not before."""
     module, function = _HOME[name]
     return getattr(import_module(module), function)
