@@ -19,8 +19,8 @@ def range_of(image):
 @pytest.mark.parametrize("grid", [CUBIC, THICK, FLAT], ids=["cubic", "thick", "2-D"])
 def test_gaussian_equals_scipy(grid):
     image = noisy(grid)
-    expected = ndimage.gaussian_filter(image.array.astype(float), 2.3 / grid.spacing, radius=[int(np.ceil(4 * 2.3 / s)) for s in grid.spacing],
-                                       mode="nearest")
+    radius = [int(np.ceil(4 * 2.3 / s)) for s in grid.spacing]
+    expected = ndimage.gaussian_filter(image.array.astype(float), 2.3 / grid.spacing, radius=radius, mode="nearest")
     assert np.abs(filters.gaussian(image, sigma=2.3).array - expected).max() < FILTER_FLOAT * range_of(image)
 
 
@@ -80,8 +80,9 @@ def test_non_local_means_by_hand():
 
 def test_bilateral_by_hand():
     image, at = noisy(THICK), np.array([20, 12, 8])
+    values = image.array.astype(float)
     expected = by_hand(image, at, (4, 3, 2), lambda there, step: np.exp(
-        -((step * THICK.spacing / 2.0) ** 2).sum() / 2 - (float(image.array[tuple(there)]) - float(image.array[tuple(at)])) ** 2 / (2 * 15**2)))
+        -((step * THICK.spacing / 2.0) ** 2).sum() / 2 - (values[tuple(there)] - values[tuple(at)]) ** 2 / (2 * 15**2)))
     assert filters.bilateral(image, sigma=2.0, contrast=15.0).array[tuple(at)] == pytest.approx(expected, rel=1e-4)
 
 

@@ -61,7 +61,8 @@ def points(given: Points, grid: Grid, what: str) -> NDArray[np.int_]:
         raise InputError(f"{what}: {len(given)} points in {given.dim}-D were given; expected at least one in {grid.dim}-D")
     outside = ~grid.contains(given.coordinates)
     if outside.any():
-        raise InputError(f"{what}: point {given.coordinates[outside][0].round(2).tolist()} mm lies outside the image; expected world mm, RAS+")
+        first = given.coordinates[outside][0].round(2).tolist()
+        raise InputError(f"{what}: point {first} mm lies outside the image; expected world mm, RAS+")
     return np.clip(np.rint(grid.index(given.coordinates)).astype(int), 0, np.array(grid.shape) - 1)
 
 
@@ -73,8 +74,8 @@ def number(value: float, name: str, low: float = -math.inf, high: float = math.i
     UsageError
     """
     if not isinstance(value, (int, float, np.number)) or isinstance(value, bool) or not low <= value <= high or not math.isfinite(value):
-        limits = f"of {low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else f"of at least {low:g}" if low > -math.inf else ""
-        raise UsageError(f"{name} is {value!r}: expected a number {limits}".rstrip())
+        limits = f" of {low:g} to {high:g}" if math.isfinite(high) else f" of at least {low:g}" if math.isfinite(low) else ""
+        raise UsageError(f"{name} is {value!r}: expected a number{limits}")
     return float(value)
 
 

@@ -78,8 +78,10 @@ def keypoints(image: Image, *, scales: tuple[float, float] = (2.5, 8.0), count: 
     low, high = (require.number(s, "scales", 1e-3) for s in scales)
     if not low <= high:
         raise InputError(f"keypoints: scales {scales} were given; expected the smallest and the largest in mm")
-    found = [_blobs(level, sigma, image.mask, level_grid) for level, sigma, level_grid in _levels(image, low, high)]
+    found = [_blobs(*level) for level in _levels(image, low, high)]
     at, scale, strength = (np.concatenate(part) for part in zip(*found, strict=True))
+    counts = _counts(image, at)
+    at, scale, strength = at[counts], scale[counts], strength[counts]
     order = np.argsort(-strength, kind="stable")[: int(require.number(count, "count", 1, 1e6))]
     return _described(image, at[order], scale[order], strength[order])
 
@@ -97,7 +99,15 @@ def _levels(image: Image, low: float, high: float) -> Iterator[tuple[NDArray, fl
             yield pull(steps, image.grid, grid, Identity(image.dim)), sigma, grid
 
 
-def _blobs(level: NDArray, sigma: float, mask: NDArray | None, grid: Grid) -> tuple[NDArray, NDArray, NDArray]:
+def _counts(image: Image, at: NDArray) -> NDArray[np.bool_]:
+    """Whether world points lie where the image counts, (N,)."""
+    if image.mask is None:
+        return np.ones(len(at), bool)
+    index = np.clip(np.rint(image.grid.index(at)).astype(int), 0, np.array(image.grid.shape) - 1)
+    return image.mask[tuple(index.T)]
+
+
+def _blobs(level: NDArray, sigma: float, grid: Grid) -> tuple[NDArray, NDArray, NDArray]:
     """World places (N, D), scales and strengths of the extrema of the middle of three differences."""
     from scipy import ndimage
 
@@ -105,8 +115,7 @@ def _blobs(level: NDArray, sigma: float, mask: NDArray | None, grid: Grid) -> tu
     window = ndimage.maximum_filter(np.abs(level).max(0), 3)  # over place and scale at once
     peak = (size >= window) & (size > 0.02 * size.max())
     for axis in range(size.ndim):  # at the faces nothing is known
-        edge = np.moveaxis(peak, axis, 0)
-        edge[:1], edge[-1:] = False, False
+        np.moveaxis(peak, axis, 0)[[0, -1]] = False
     at = np.argwhere(peak)
     shift = _between_voxels(level[1], at)
     return grid.world(at + shift), np.full(len(at), sigma), size[tuple(at.T)].astype(np.float64)
@@ -219,8 +228,8 @@ def match(fixed: Image, moving: Image, *, scales: tuple[float, float] = (2.5, 8.
     a, b = one.points[pairs[:, 0]], other.points[pairs[:, 1]]
     agree = _agreeing(a, b, require.number(tolerance, "tolerance", 1e-3), np.random.default_rng(seed))
     if agree.sum() < 2 * fixed.dim:
-        raise InputError(f"match: of {len(one)} fixed and {len(other)} moving blobs {len(pairs)} pairs look alike, and {int(agree.sum())} agree "
-                         f"on one motion; expected at least {2 * fixed.dim}: images of one modality that show the same body")
+        raise InputError(f"match: of {len(one)} fixed and {len(other)} moving blobs {len(pairs)} pairs look alike, and {int(agree.sum())} "
+                         f"agree on one motion; expected at least {2 * fixed.dim}: images of one modality that show the same body")
     return Match(Points(a[agree]), Points(b[agree]), fit_rigid(a[agree], b[agree]), len(pairs))
 
 

@@ -99,7 +99,7 @@ def moment_invariants(image: Image) -> NDArray[np.float64]:
     """Numbers of a 3-D image or label map (all but 0) that shift, scale, rotation and mirrors leave as they are, (5,).
 
     J1, J2, J3 of the second moments (Sadjadi and Hall 1980, doi:10.1109/TPAMI.1980.4766990); and of the third moments the sum of the
-    squares of all T_ijk, and of those of T_iij (Lo and Don 1989, doi:10.1109/34.42846, give the like).
+    squares of all T_ijk, and of those of T_iij (Lo and Don 1989 give the like).
 
     Raises
     ------

@@ -34,8 +34,8 @@ def median(image: Image, *, radius: Lengths = 1.5) -> Image:
     require.intensities(image, "median")
     ball = footprint(require.lengths(radius, image.grid, "radius"))
     if ball.size == 1:
-        warnings.warn(f"median: no voxel has a neighbour within {radius} mm (spacing {image.grid.spacing.round(3).tolist()} mm): nothing changes",
-                      InputWarning, stacklevel=2)
+        spacing = image.grid.spacing.round(3).tolist()
+        warnings.warn(f"median: no voxel has a neighbour within {radius} mm (spacing {spacing} mm): nothing changes", InputWarning, 2)
     return image.with_data(np.stack([_median(channel, ball, image.mask) for channel in image.data]))
 
 
@@ -164,7 +164,10 @@ def _shrunk(band: NDArray, sigma: float, pywt) -> NDArray:
 
 
 def noise_level(data: NDArray, mask: NDArray | None = None) -> float:
-    """Standard deviation of white noise in (*shape): the median of the finest diagonal wavelet band (Donoho 1994, doi:10.1093/biomet/81.3.425)."""
+    """Standard deviation of white noise in (*shape), from the median of the finest diagonal wavelet band.
+
+    Donoho and Johnstone 1994 (doi:10.1093/biomet/81.3.425).
+    """
     import pywt
 
     finest = np.abs(pywt.dwtn(filled(data[None], mask)[0], "db2")["d" * data.ndim])

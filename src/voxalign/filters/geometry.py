@@ -38,7 +38,7 @@ def resample_to(image: Image, *, spacing: Lengths, interpolation: str | None = N
 
 
 def _blurred(image: Image, factor: NDArray) -> Image:
-    """As voxels ``factor`` times as wide see it: the widths at half height of the two Gaussians (Cardoso 2015, doi:10.1007/978-3-319-24571-3_10)."""
+    """As voxels ``factor`` times as wide see it: widths add in squares (Cardoso 2015, doi:10.1007/978-3-319-24571-3_81)."""
     if factor.max() < 1.05:
         return image
     sigma = image.grid.spacing * np.sqrt(factor**2 - 1) / (2 * np.sqrt(2 * np.log(2)))
@@ -121,7 +121,7 @@ def pad(image: Image, *, margin: Lengths, value: float | None = None) -> Image:
 
 
 def reorient(image: Image, *, axes: str = "RAS") -> Image:
-    """The axes of the array in another order or direction, nothing interpolated: axis k runs to the letter ``axes[k]``, as nearly as it did.
+    """The axes of the array in another order or direction, nothing interpolated: axis k runs to ``axes[k]``, as nearly as it did.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from ..core import Grid, Image, InputError, require, resample
 from ..core.smoothing import smooth
 from .geometry import shrunk
-from .segment import as_labels, closed, dilated, eroded, largest
+from .segment import as_labels, closed, dilated, largest
 from .threshold import otsu_split
 
 _SPACING = 2.0  # mm; outlines are found on this grid and drawn on the image's own

@@ -22,7 +22,7 @@ def threshold(image: Image, *, low: float | None = None, high: float | None = No
     InputError : a label map, or nothing counts.  UsageError : no limit, or the wrong order.
     """
     require.intensities(image, "threshold")
-    if low is None and high is None or low is not None and high is not None and low > high:
+    if (low is None and high is None) or (None not in (low, high) and low > high):
         raise UsageError(f"threshold: low={low} and high={high} were given; expected at least one of them, in this order")
     data = image.array
     inside = np.ones(data.shape, bool) if low is None else data >= np.float32(require.number(low, "low"))
