@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..core import Grid, Identity, Image, InputError, arrays
 from ..core.sample import pull
+from ..filters.threshold import otsu_of
 
 _SAMPLE = 200_000  # voxels that percentiles are read from
 
@@ -72,11 +73,7 @@ def scale(image: Image, device: str = "cpu") -> Scaled:
 
 def otsu(data: NDArray) -> float:
     """The threshold that splits values of 0 to 1 into the two most distinct classes (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
-    counts, edges = arrays.histogram(data, 64), np.linspace(0, 1, 65)
-    weight = np.cumsum(counts) / counts.sum()
-    mean = np.cumsum(counts * (edges[:-1] + edges[1:]) / 2) / counts.sum()
-    between = (mean[-1] * weight - mean) ** 2 / np.maximum(weight * (1 - weight), 1e-12)
-    return float(edges[int(np.argmax(between[:-1])) + 1])
+    return otsu_of(arrays.histogram(data, 64), np.linspace(0, 1, 65))
 
 
 def foreground(level: Scaled) -> NDArray[np.bool_]:
