@@ -24,7 +24,7 @@ def gaussian(image: Image, *, sigma: Lengths = 1.0) -> Image:
     return image.with_data(kept(image.data, smooth(image.data, image.grid, sigma, image.mask), image.mask))
 
 
-def median(image: Image, *, radius: Lengths = 1.5) -> Image:
+def median(image: Image, *, radius: Lengths = 2.0) -> Image:
     """The median of what lies within ``radius`` mm: removes single odd voxels, keeps edges. A radius below the spacing changes nothing.
 
     Raises

@@ -14,6 +14,7 @@ _SPACING = 2.0  # mm; outlines are found on this grid and drawn on the image's o
 _UPPER = 150.0  # mm below the top of a head in which the brain lies
 _MIDDLE = 50.0  # mm around the middle of that, nearly all brain
 _SCALP, _MOST_OPENING = 7.0, 9.0  # mm
+_REGROWTH = 3.0  # mm beyond what erosion took: thin gyri that it took whole
 _GREY, _FAT = 0.45, 1.2  # grey matter is brighter, and white matter darker, than so many times the white matter
 
 
@@ -55,7 +56,7 @@ def brain_mask(image: Image, *, opening: float = 4.0) -> Image:
     core, used = _core(tissue, head, coarse.grid, require.number(opening, "opening", 0, 20))
     if not core.any():
         raise InputError("brain_mask: no brain was found; expected a T1-weighted MR of a whole head, with the skull")
-    grown = dilated(core, coarse.grid, used + 1.0) & tissue
+    grown = dilated(core, coarse.grid, used + _REGROWTH) & tissue
     return _drawn(_solid(largest(grown), coarse.grid, 8.0), coarse.grid, image)
 
 
