@@ -16,7 +16,8 @@ LABELS = ("connected_components", "largest_component", "erode", "dilate", "openi
 def settings(image: vx.Image, other: vx.Image) -> dict[str, dict]:
     """What functions cannot do without."""
     return {"match_histogram": {"like": other}, "ct_window": {"centre": 40, "width": 80}, "ct_preset": {"name": "brain"},
-            "threshold": {"low": 300}, "median": {"radius": 3}, "region_growing": {"seeds": vx.Points([image.grid.centre]), "tolerance": 200},
+            "median": {"radius": 3}, "threshold": {"low": 300},
+            "region_growing": {"seeds": vx.Points([image.grid.centre]), "tolerance": 200},
             "resample_to": {"spacing": 3.0}, "crop": {"low": (-50,) * 3, "high": (50,) * 3}, "pad": {"margin": 10},
             **{name: {"radius": 4} for name in ("erode", "dilate", "opening", "closing")}}
 
