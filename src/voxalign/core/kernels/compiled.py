@@ -80,6 +80,8 @@ def _load() -> ctypes.CDLL:
             path = folder / f"_native_{level}{suffix}"
             if path.exists():
                 library = ctypes.CDLL(str(path))
+                if not all(hasattr(library, name) for name in _SIGNATURES):
+                    raise ImportError(f"{path.name} is older than the code that uses it: install voxalign again")
                 for name, arguments in _SIGNATURES.items():
                     getattr(library, name).argtypes = [*arguments, I64, I64]
                     getattr(library, name).restype = None
