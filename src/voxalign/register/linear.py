@@ -59,7 +59,7 @@ class Level:
         return np.linalg.inv(matrix) @ generators(type(transform), grid.dim) @ shift
 
 
-def optimise(level: Level, start: Linear, iterations: int, tolerance: float = 0.02) -> Iterator[tuple[Linear, float]]:
+def optimise(level: Level, start: Linear, iterations: int, tolerance: float = 0.01) -> Iterator[tuple[Linear, float]]:
     """Improve ``start`` step by step; yields (transform, loss) after each accepted step, the start first.
 
     A step is taken if the loss falls, else the damping grows tenfold (Levenberg 1944, Marquardt 1963, doi:10.1137/0111030).
