@@ -11,6 +11,7 @@ from .prepare import Scaled, foreground
 from .search import Found, search
 
 _ROTATIONS = {2: 72, 3: 600}  # 5 degrees apart in 2-D, about 25 in 3-D
+TRUSTED = 0.3  # confidence below which headers that overlap are believed rather than the search
 _UNCERTAIN = 0.8  # confidence below which the user is told
 PLAIN = ("headers", "centres", "moments")
 
@@ -29,10 +30,20 @@ def searched(fixed: Scaled, moving: Scaled, sizes: bool) -> tuple[Linear, Found]
     return (Rigid if rigid else Similarity).from_matrix(found.matrix, centre_of_mass(rough[0])), found
 
 
-def remarks(found: Found) -> list[str]:
-    """What a user should know about it."""
+def overlap(fixed: Scaled, moving: Scaled) -> float:
+    """The part of the fixed foreground that lies inside the moving image by the headers, 0 to 1."""
+    rough = fixed.at(float(fixed.grid.extent.max()) / 32)
+    points = rough.grid.world(np.argwhere(arrays.as_numpy(foreground(rough))))
+    return float(moving.grid.contains(points).mean()) if len(points) else 0.0
+
+
+def remarks(found: Found, trusted: bool = True) -> list[str]:
+    """What a user should know about it; ``trusted``: the position found is the one used, not that of the headers."""
     notes = []
-    if found.confidence < _UNCERTAIN:
+    if not trusted:
+        notes.append(f"the start is uncertain (confidence {found.confidence:.2f}): no position fits much better than others, and that of the "
+                     "headers is used; look at the result, or give an initial transform")
+    elif found.confidence < _UNCERTAIN:
         notes.append(f"the start is uncertain (confidence {found.confidence:.2f}): another position fits nearly as well; "
                      "look at the result, or give an initial transform")
     if found.mirrored:

@@ -112,8 +112,9 @@ class _Run:
         start, found = initialise.searched(self.fixed, self.moving, self.settings.transform != "rigid")
         self._step("search", 0, 0, -found.score, 0.05, self.fixed.grid)
         self.confidence = found.confidence
-        self.notes += initialise.remarks(found)
-        return start
+        trusted = found.confidence >= initialise.TRUSTED or initialise.overlap(self.fixed, self.moving) < 0.5
+        self.notes += initialise.remarks(found, trusted)
+        return start if trusted else initialise.start(self.fixed, self.moving, "headers")
 
     def _linear(self, start: Linear) -> Linear:
         """Rigid first, then the model asked for."""
