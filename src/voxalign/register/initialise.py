@@ -41,8 +41,8 @@ def remarks(found: Found, trusted: bool = True) -> list[str]:
     """What a user should know about it; ``trusted``: the position found is the one used, not that of the headers."""
     notes = []
     if not trusted:
-        notes.append(f"the start is uncertain (confidence {found.confidence:.2f}): no position fits much better than others, and that of the "
-                     "headers is used; look at the result, or give an initial transform")
+        notes.append(f"the start is uncertain (confidence {found.confidence:.2f}): no position fits much better than others, and that of "
+                     "the headers is used; look at the result, or give an initial transform")
     elif found.confidence < _UNCERTAIN:
         notes.append(f"the start is uncertain (confidence {found.confidence:.2f}): another position fits nearly as well; "
                      "look at the result, or give an initial transform")
