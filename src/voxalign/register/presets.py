@@ -41,20 +41,20 @@ def _ct(image: Image) -> bool:
 
 
 def _lung(image: Image) -> bool:
-    some = image.array.ravel()[:: max(image.grid.size // 100_000, 1)]
+    some = image.data[0].ravel()[:: max(image.grid.size // 100_000, 1)]
     return _ct(image) and float(((some > -950) & (some < -600)).mean()) > 0.1
 
 
 def _stripped_brain(image: Image) -> bool:
-    some = image.array.ravel()[:: max(image.grid.size // 100_000, 1)]
+    some = image.data[0].ravel()[:: max(image.grid.size // 100_000, 1)]
     filled = some != some.min()
     litres = float(filled.mean()) * image.grid.size * image.grid.voxel_volume / 1e6
     return image.dim == 3 and filled.mean() < 0.5 and 0.6 < litres < 2.6
 
 
 def _section(image: Image) -> bool:
-    edge = np.concatenate([image.array[0], image.array[-1], image.array[:, 0], image.array[:, -1]]) if image.dim == 2 else np.zeros(1)
-    low, high = np.percentile(image.array, (1, 99)) if image.dim == 2 else (0, 1)
+    edge = np.concatenate([image.data[0][0], image.data[0][-1], image.data[0][:, 0], image.data[0][:, -1]]) if image.dim == 2 else np.zeros(1)
+    low, high = np.percentile(image.data[0], (1, 99)) if image.dim == 2 else (0, 1)
     return bool(np.median(edge) > low + 0.7 * (high - low))
 
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -28,6 +28,8 @@ _LINEAR_RADIUS = 2
 _EDGE = 0.02  # gradient of a voxel, in parts of the intensity range, above which it counts as an edge
 _LINEAR_SHARE = 0.25  # of the work, for progress
 _BENDING = {"lncc": {"window": "gaussian", "noise": 0.1}}  # what losses are better with where much can move
+_ACROSS = ("mi", "nmi", "mind")  # losses across modalities
+_STIFFER = 2.0  # smoothness for them
 _MONOMODAL = 0.5  # correlation of the two images, roughly aligned, above which they are taken for one modality
 
 
@@ -54,23 +56,15 @@ def register(fixed: Image, moving: Image, settings: Settings | None = None, init
     """
     if fixed.dim != moving.dim:
         raise InputError(f"fixed image is {fixed.dim}-D and moving image is {moving.dim}-D: expected two of one dimension")
-    settings, notes = _settled(settings or Settings(), fixed, moving)
+    settings = settings or Settings()
+    looks = suited(fixed, moving)
 
     def align(device: str) -> Registration:
-        run = _Run(scale(fixed, device), scale(moving, device), settings, on_step, guide or Guide(), notes=list(notes))
+        run = _Run(scale(fixed, device), scale(moving, device), settings, on_step, guide or Guide(), looks)
         transform = run.align(initial)
         return Registration(transform, fixed.grid, moving.grid, tuple(run.history), tuple(run.notes), name(device), run.confidence)
 
     return best_effort(align, settings.device if guide is None else "cpu")  # what guides is NumPy
-
-
-def _settled(settings: Settings, fixed: Image, moving: Image) -> tuple[Settings, list[str]]:
-    """``settings`` with the smoothness that suits the images, if none was chosen; and what to say about it."""
-    if settings.smoothness is not None or settings.transform != "deformable":
-        return settings, []
-    name, why = suited(fixed, moving)
-    smoothness = float(PRESETS[name].get("smoothness", 1.0))
-    return replace(settings, smoothness=smoothness), [f"smoothness {smoothness:g} chosen, as preset {name!r}: the images show {why}"]
 
 
 @dataclass(eq=False)
@@ -81,7 +75,8 @@ class _Run:
     moving: Scaled
     settings: Settings
     on_step: OnStep | None
-    guide: Guide = field(default_factory=Guide)
+    guide: Guide
+    looks: tuple[str, str]  # the preset for what the images show, and why
     history: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     confidence: float | None = None
@@ -145,7 +140,7 @@ class _Run:
         losses = [self._loss(fixed.at(s).grid, self.settings.window if f else _LINEAR_RADIUS, _BENDING)
                   for s, f in zip(spacings, fine, strict=True)]
         channels = [deformable.Channel(fixed, moving, losses), *self.guide.channels(grid, start, len(spacings))]
-        regularity = deformable.Regularity.of(self.settings.smoothness)
+        regularity = deformable.Regularity.of(self._smoothness())
         work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
         share = _LINEAR_SHARE if self.history else 0.0
         progress = None
@@ -170,6 +165,17 @@ class _Run:
         kind = "one modality" if name == "lncc" else "two modalities"
         self.notes.append(f"loss {name} chosen: the roughly aligned images look like {kind} (correlation {r:.2f})")
         return name
+
+    def _smoothness(self) -> float:
+        """The smoothness asked for, or the one that suits what the images show."""
+        if self.settings.smoothness is not None:
+            return self.settings.smoothness
+        name, why = self.looks
+        smoothness = float(PRESETS[name].get("smoothness", 1.0))
+        if self.loss_name in _ACROSS:  # less is known of where things belong (phantom, T1 to T2 1.2 mm for 1.35, to CT 2.4 for 2.75)
+            smoothness, why = max(smoothness, _STIFFER), f"{why}, in two modalities"
+        self.notes.append(f"smoothness {smoothness:g} chosen (preset {name!r}): the images show {why}")
+        return smoothness
 
     def _linear_loss(self, grid: Grid, level: int | None) -> Loss:
         """The loss of an affine level, or of a rigid one (None).
