@@ -53,8 +53,11 @@ def _stripped_brain(image: Image) -> bool:
 
 
 def _section(image: Image) -> bool:
-    edge = np.concatenate([image.data[0][0], image.data[0][-1], image.data[0][:, 0], image.data[0][:, -1]]) if image.dim == 2 else np.zeros(1)
-    low, high = np.percentile(image.data[0], (1, 99)) if image.dim == 2 else (0, 1)
+    if image.dim != 2:
+        return False
+    data = image.data[0]
+    edge = np.concatenate([data[0], data[-1], data[:, 0], data[:, -1]])
+    low, high = np.percentile(data, (1, 99))
     return bool(np.median(edge) > low + 0.7 * (high - low))
 
 
