@@ -103,9 +103,9 @@ def _stepped(start: Linear, hessian: NDArray, gradient: NDArray, damping: float)
 
 
 def _sensible(trial: Linear, first: Linear) -> bool:
-    """Whether no direction shrank or grew fivefold on the way."""
+    """Whether no direction shrank to half or grew to twice its length at this level."""
     singular = np.linalg.svd(trial.matrix[:-1, :-1] @ np.linalg.inv(first.matrix[:-1, :-1]), compute_uv=False)
-    return 0.2 < singular.min() and singular.max() < 5
+    return 0.5 < singular.min() and singular.max() < 2
 
 
 def promote(transform: Linear, model: type[Linear]) -> Linear:
