@@ -1,0 +1,139 @@
+"""Pages: one self-contained HTML file each, that needs no network, runs no script but its own, and escapes whatever it is given.
+
+    body = [prose("What was asked."), table(("structure", "Dice"), [("liver", 0.97)]), picture(png, "liver, axial", "The liver.")]
+    text = render("A title", [Section("Result", *body)], subtitle="one line below it")
+
+Every element takes plain values and returns `Markup`; text that is not `Markup` is escaped wherever it ends up.
+"""
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+ASSETS = Path(__file__).parent / "assets"
+
+
+@dataclass(frozen=True, init=False)
+class Section:
+    """A part of a page under a heading.
+
+    Parameters
+    ----------
+    title : of the heading.
+    body : elements, made by the functions of this module; plain text is escaped.
+    """
+
+    title: str
+    body: tuple[Markup | str, ...]
+
+    def __init__(self, title: str, *body: Markup | str) -> None:
+        object.__setattr__(self, "title", title)
+        object.__setattr__(self, "body", body)
+
+
+def render(title: str, sections: Iterable[Section], subtitle: str = "", scripts: Sequence[str] = ()) -> str:
+    """A whole HTML document.
+
+    Parameters
+    ----------
+    scripts : JavaScript that the page may run, in order; the page's policy lets nothing else run, and nothing be fetched.
+    """
+    style = (ASSETS / "style.css").read_text(encoding="utf-8")
+    scripts = [Markup(_inline(script)) for script in scripts]
+    policy = "; ".join(["default-src 'none'", "img-src data: blob:", f"style-src {_hashes([style])}",
+                        f"script-src {_hashes(scripts)}", "base-uri 'none'", "form-action 'none'"])
+    return _templates().get_template("page.html").render(title=title, subtitle=subtitle, sections=list(sections), style=Markup(style),
+                                                         scripts=scripts, policy=policy)
+
+
+def prose(*paragraphs: str) -> Markup:
+    """Paragraphs of text."""
+    return _element("prose", paragraphs)
+
+
+def note(text: str) -> Markup:
+    """A remark in small print."""
+    return _element("note", text)
+
+
+def listing(items: Iterable[str]) -> Markup:
+    """Items with bullets."""
+    return _element("listing", list(items))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Markup:
+    """Rows under column names, the first cell of each naming the row; numbers to four digits, None and not-a-number as a dash."""
+    return _element("table", columns, list(rows), caption)
+
+
+def facts(values: Mapping[str, Any]) -> Markup:
+    """Names and their values."""
+    return _element("facts", values)
+
+
+def badge(status: str, text: str = "") -> Markup:
+    """A verdict (PASS, CHECK, FAIL, or another word) as a sign, told by its word and shape as well as by its colour; ``text`` follows."""
+    return _element("badge", status, text)
+
+
+def picture(png: bytes, alt: str, caption: str = "") -> Markup:
+    """An image inside the page; ``alt`` says in words what it shows."""
+    return _element("picture", uri(png, "image/png"), alt, caption)
+
+
+def link(address: str, text: str) -> Markup:
+    """A link to a file beside the page, by its relative address."""
+    from urllib.parse import quote
+
+    return _element("link", quote(address), text)
+
+
+def details(summary: str, *body: Markup | str) -> Markup:
+    """Elements behind a heading that opens; open on paper."""
+    return _element("details", summary, body)
+
+
+def uri(content: bytes, kind: str) -> str:
+    """``data:`` address of a content of a MIME type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def shown(value: Any) -> str:
+    """A value as pages show it."""
+    if value is None or value != value:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(shown, value))
+    return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, Markup) else str(value)
+
+
+def _element(kind: str, *values: Any) -> Markup:
+    return Markup(getattr(_templates().get_template("elements.html").module, kind)(*values).strip())
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                              lstrip_blocks=True)
+    environment.filters["shown"] = shown
+    return environment
+
+
+def _inline(script: str) -> str:
+    """A script as it can stand inside a page: nothing in it ends the element or opens a comment (both only occur in its strings)."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _hashes(texts: Sequence[str]) -> str:
+    """Sources of a content policy that allow these texts and no other; none without texts."""
+    return " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts) or "'none'"
