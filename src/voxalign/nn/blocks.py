@@ -1,0 +1,131 @@
+"""What the networks are made of. Lattices are cell-centred: a voxel of a level covers 2^D voxels of the level below it."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..core import UsageError
+from . import fields
+from .architecture import Architecture
+
+_CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+_POOLINGS = {4: functional.avg_pool2d, 5: functional.avg_pool3d}
+_SLOPE = 0.1  # of the activations for negative values
+_CONDITION = 16  # numbers that smoothness becomes
+
+
+def convolution(dim: int, given: int, made: int, kernel: int) -> nn.Module:
+    """That keeps the size."""
+    return _CONVOLUTIONS[dim](given, made, kernel, padding=kernel // 2)
+
+
+def halving(dim: int, given: int, made: int) -> nn.Module:
+    """That halves the size; symmetric about the 2^D voxels that become one."""
+    return _CONVOLUTIONS[dim](given, made, 4, stride=2, padding=1)
+
+
+def velocity_head(dim: int, given: int, made: int) -> nn.Module:
+    """A convolution that starts at almost nothing, so that an untrained network moves nothing."""
+    head = convolution(dim, given, made, 3)
+    nn.init.normal_(head.weight, std=1e-5)
+    nn.init.zeros_(head.bias)
+    return head
+
+
+def padded(images: Tensor, multiple: int) -> Tensor:
+    """(B, C, *S) filled up with zeros to multiples, and one channel more that is 1 where there was an image: (B, C+1, *T)."""
+    both = torch.cat([images, torch.ones_like(images[:, :1])], 1)
+    return functional.pad(both, [room for n in reversed(images.shape[2:]) for room in (0, -n % multiple)])
+
+
+def halved(values: Tensor) -> Tensor:
+    """Means of 2^D voxels; sizes are even."""
+    return _POOLINGS[values.ndim](values, 2)
+
+
+class Condition(nn.Module):
+    """Smoothness as a few numbers, (B, 16); without it 1, the usual, is meant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, _CONDITION), nn.SiLU(), nn.Linear(_CONDITION, _CONDITION), nn.SiLU())
+
+    def forward(self, smoothness: float | Tensor | None, images: Tensor) -> Tensor:
+        """``smoothness`` is one number above 0, or one a pair, (B,)."""
+        weight = self.layers[0].weight
+        given = torch.as_tensor(1.0 if smoothness is None else smoothness, dtype=weight.dtype, device=weight.device)
+        return self.layers(given.expand(len(images)).log()[:, None])
+
+
+def conditions(condition: Condition | None, smoothness: float | Tensor | None, images: Tensor) -> Tensor | None:
+    """What ``condition`` makes of ``smoothness``; None if the network knows none.
+
+    Raises
+    ------
+    UsageError : smoothness is given to a network that knows none.
+    """
+    if condition is not None:
+        return condition(smoothness, images)
+    if smoothness is not None:
+        raise UsageError("smoothness was given and this network was built without it: train one with conditioned=true, or leave it out")
+    return None
+
+
+class Block(nn.Module):
+    """Convolutions with activations; the first scaled and shifted, channel by channel, by what smoothness became."""
+
+    def __init__(self, architecture: Architecture, given: int, made: int, conditioned: bool = False) -> None:
+        super().__init__()
+        counts = [given] + [made] * architecture.convolutions
+        self.layers = nn.ModuleList(convolution(architecture.dim, a, b, architecture.kernel) for a, b in pairwise(counts))
+        self.scale = nn.Linear(_CONDITION, 2 * made) if conditioned else None
+        if self.scale is not None:
+            nn.init.zeros_(self.scale.weight)
+            nn.init.zeros_(self.scale.bias)
+
+    def forward(self, values: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, given, *S) -> (B, made, *S)."""
+        for number, layer in enumerate(self.layers):
+            values = layer(values)
+            if number == 0 and self.scale is not None:
+                scale, shift = self.scale(condition).reshape(len(condition), -1, *(1,) * (values.ndim - 2)).chunk(2, 1)
+                values = values * (1 + scale) + shift
+            values = functional.leaky_relu(values, _SLOPE)
+        return values
+
+
+class Encoder(nn.Module):
+    """Features of images, finest level first; the finest has the images' resolution (stride 1) or half of it (2)."""
+
+    def __init__(self, architecture: Architecture, given: int, stride: int) -> None:
+        super().__init__()
+        dim, channels = architecture.dim, architecture.channels
+        self.stem = halving(dim, given, channels[0]) if stride == 2 else convolution(dim, given, channels[0], architecture.kernel)
+        self.blocks = nn.ModuleList(Block(architecture, a, b) for a, b in pairwise((channels[0], *channels)))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, given, *S) -> level k: (B, channels[k], *S / (stride 2^k)); S must divide."""
+        values, levels = functional.leaky_relu(self.stem(images), _SLOPE), []
+        for number, block in enumerate(self.blocks):
+            levels.append(block(halved(levels[-1]) if number else values))
+        return levels
+
+
+class Decoder(nn.Module):
+    """From the coarsest features to the finest, each joined with those of its own level."""
+
+    def __init__(self, architecture: Architecture, conditioned: bool = False) -> None:
+        super().__init__()
+        pairs = pairwise(architecture.channels)
+        self.blocks = nn.ModuleList(Block(architecture, a + b, a, conditioned) for a, b in pairs)
+
+    def forward(self, levels: Sequence[Tensor], condition: Tensor | None = None) -> Tensor:
+        """What `Encoder` returns -> (B, channels[0], *finest)."""
+        values = levels[-1]
+        for skip, block in zip(levels[-2::-1], reversed(self.blocks), strict=True):
+            values = block(torch.cat([fields.double(values), skip], 1), condition)
+        return values

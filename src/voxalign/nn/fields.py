@@ -1,0 +1,88 @@
+"""Fields and matrices in voxels, in batches and inside autograd: what takes a network's answer to a moved image.
+
+A displacement u (B, D, *S) says that voxel x of the fixed image shows what the moving image has at x + u(x). Positions are float32 at
+least, whatever precision the convolutions have. The kernels of `core` do the same for one field; contract tests hold them equal.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SQUARINGS = 7
+_MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
+
+
+def warp(image: Tensor, displacement: Tensor, padding: str = "edge") -> Tensor:
+    """``image`` (B, C, *S) at x + u(x), linear, u being ``displacement`` (B, D, *T) in voxels; x counts from the first voxel of either.
+
+    Parameters
+    ----------
+    padding : ``edge``: values of the edge continue outside, as `core.kernels.warp`. ``zero``: falling to 0 within a voxel.
+    """
+    return read(image, positions(displacement), padding)
+
+
+def positions(displacement: Tensor) -> Tensor:
+    """x + u(x) for every voxel x, (B, D, *S), float32 at least."""
+    displacement = exact(displacement)
+    return displacement + lattice(displacement.shape[2:], displacement)
+
+
+def lattice(shape: Sequence[int], like: Tensor) -> Tensor:
+    """The index of every voxel, (D, *shape)."""
+    axes = [torch.arange(n, dtype=like.dtype, device=like.device) for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def read(image: Tensor, index: Tensor, padding: str = "edge") -> Tensor:
+    """``image`` (B, C, *S) at indices (B, D, *T), linear."""
+    size = index.new_tensor([max(n - 1, 1) for n in image.shape[2:]]).reshape(-1, *(1,) * (index.ndim - 2))
+    grid = (index * (2 / size) - 1).flip(1).movedim(1, -1)
+    with torch.autocast(image.device.type, enabled=False):
+        found = functional.grid_sample(image.to(grid.dtype), grid, "bilinear", {"edge": "border", "zero": "zeros"}[padding],
+                                       align_corners=True)
+    return found
+
+
+def compose(first: Tensor, second: Tensor) -> Tensor:
+    """The displacement of ``second`` after ``first``, both (B, D, *S): u1(x) + u2(x + u1(x))."""
+    return first + read(second, positions(first))
+
+
+def integrate(velocity: Tensor, squarings: int = SQUARINGS) -> Tensor:
+    """The displacement after unit time of a stationary velocity, both (B, D, *S) in voxels of their own lattice.
+
+    Scaling and squaring (Arsigny et al. 2006, doi:10.1007/11866565_113); edge values continue outside.
+    """
+    u = exact(velocity) / 2**squarings
+    for _ in range(squarings):
+        u = compose(u, u)
+    return u
+
+
+def double(values: Tensor) -> Tensor:
+    """(B, C, *S) on voxels of half the edge, (B, C, *2S), linear; the first and the last half voxel continue the edge."""
+    return functional.interpolate(values, scale_factor=2.0, mode=_MODES[values.ndim], align_corners=False)
+
+
+def cut(values: Tensor, shape: Sequence[int]) -> Tensor:
+    """The first ``shape`` voxels, (B, C, *shape)."""
+    for axis, n in enumerate(shape, 2):
+        values = values.narrow(axis, 0, n)
+    return values
+
+
+def affine_displacement(matrix: Tensor, shape: Sequence[int]) -> Tensor:
+    """What homogeneous matrices (B, D+1, D+1), index to index, add to every voxel, (B, D, *shape)."""
+    matrix = exact(matrix)
+    x = lattice(shape, matrix)
+    moved = torch.einsum("bij,j...->bi...", matrix[:, :-1, :-1], x) + matrix[:, :-1, -1].reshape(len(matrix), -1, *(1,) * len(shape))
+    return moved - x
+
+
+def exact(values: Tensor) -> Tensor:
+    """float32, or float64 as it is: what positions need."""
+    return values if values.dtype == torch.float64 else values.float()

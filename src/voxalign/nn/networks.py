@@ -1,0 +1,223 @@
+"""The networks. Images (B, C, *S) lie on one common grid of any size; intensities of about 0 to 1."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from . import architecture as kinds
+from . import fields
+from .blocks import Block, Condition, Decoder, Encoder, conditions, convolution, padded, velocity_head
+from .prediction import AffinePrediction, Prediction
+
+_INNER_SQUARINGS = 5  # of the half ways inside a pyramid, where a hundredth of a voxel is enough
+
+
+class UNet(nn.Module):
+    """See `architecture.UNet`."""
+
+    def __init__(self, architecture: kinds.UNet) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = Encoder(architecture, 2 * architecture.in_channels + 1, architecture.stride)
+        self.decoder = Decoder(architecture, architecture.conditioned)
+        self.condition = Condition() if architecture.conditioned else None
+        self.head = velocity_head(architecture.dim, architecture.channels[0], architecture.dim)
+
+    def forward(self, fixed: Tensor, moving: Tensor, smoothness: float | Tensor | None = None) -> Prediction:
+        """Both (B, C, *S)."""
+        condition = conditions(self.condition, smoothness, fixed)
+        velocity = self._velocity(fixed, moving, condition)
+        if self.architecture.antisymmetric:
+            velocity = (velocity - self._velocity(moving, fixed, condition)) / 2
+        return Prediction(_crop(velocity, fixed, self.architecture.stride), tuple(fixed.shape[2:]), self.architecture.stride)
+
+    def _velocity(self, first: Tensor, second: Tensor, condition: Tensor | None) -> Tensor:
+        images = padded(torch.cat([first, second], 1), self.architecture.stride << self.architecture.levels - 1)
+        return fields.exact(self.head(self.decoder(self.encoder(images), condition)))
+
+
+class Pyramid(nn.Module):
+    """See `architecture.Pyramid`."""
+
+    def __init__(self, architecture: kinds.Pyramid) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = Encoder(architecture, architecture.in_channels + 1, 2)
+        self.condition = Condition() if architecture.conditioned else None
+        self.levels = nn.ModuleList(_Level(architecture, number) for number in range(architecture.levels))
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Of unit length at every voxel, finest level first: (B, channels[k], *ceil(S / 2^(k+1))), filled up to divide."""
+        levels = self.encoder(padded(images, 1 << self.architecture.levels))
+        return [functional.normalize(level.float(), dim=1) for level in levels]
+
+    def forward(self, fixed: Tensor, moving: Tensor, smoothness: float | Tensor | None = None) -> Prediction:
+        """Both (B, C, *S)."""
+        pair = torch.cat([fixed, moving])
+        condition, features = conditions(self.condition, smoothness, pair[: len(fixed)]), self.features(pair)
+        condition = None if condition is None else torch.cat([condition, condition])
+        velocity, hidden, found = None, None, []
+        for number in reversed(range(self.architecture.levels)):
+            velocity, hidden = self.levels[number](features[number], velocity, hidden, condition)
+            stride = 2 << number
+            found.append(Prediction(_crop(velocity, fixed, stride), tuple(fixed.shape[2:]), stride))
+        return Prediction(found[-1].velocity, found[-1].shape, found[-1].stride, tuple(found[:-1]))
+
+
+class _Level(nn.Module):
+    """One level of a pyramid. Batches hold the pairs as given, then the same pairs swapped."""
+
+    def __init__(self, architecture: kinds.Pyramid, number: int) -> None:
+        super().__init__()
+        self.radius = architecture.radius[min(number, len(architecture.radius) - 1)]
+        above = architecture.hidden if number < architecture.levels - 1 else 0
+        given = 2 * architecture.channels[number] + (2 * self.radius + 1) ** architecture.dim + above
+        self.block = Block(architecture, given, architecture.hidden, architecture.conditioned)
+        self.head = velocity_head(architecture.dim, architecture.hidden, architecture.dim)
+
+    def forward(self, features: Tensor, velocity: Tensor | None, hidden: Tensor | None,
+                condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Features of all images and what the coarser level found -> velocity (B, D, *S) and hidden features (2B, hidden, *S)."""
+        pairs = len(features) // 2
+        if velocity is None:
+            start, known, above = 0.0, features, []
+        else:
+            start = 2 * fields.double(velocity)
+            known = fields.warp(features, fields.integrate(torch.cat([-start, start]) / 2, _INNER_SQUARINGS))
+            above = [fields.double(hidden)]
+        other = known.roll(pairs, 0)
+        hidden = self.block(torch.cat([known, other, correlation(known, other, self.radius), *above], 1), condition)
+        one_way, other_way = fields.exact(self.head(hidden)).split(pairs)
+        return start + (one_way - other_way) / 2, hidden
+
+
+def correlation(one: Tensor, other: Tensor, radius: int) -> Tensor:
+    """Products of the features of every voxel with those within ``radius`` of it in the other image, (B, (2 radius + 1)^D, *S).
+
+    Summed over channels; beyond the faces they are 0.
+    """
+    shape = one.shape[2:]
+    other = functional.pad(other, [radius] * 2 * len(shape))
+    products = []
+    for offset in _offsets(radius, len(shape)):
+        window = other[(slice(None), slice(None), *(slice(o, o + n) for o, n in zip(offset, shape, strict=True)))]
+        products.append((one * window).sum(1))
+    return torch.stack(products, 1)
+
+
+def _offsets(radius: int, dim: int) -> list[list[int]]:
+    return torch.cartesian_prod(*[torch.arange(2 * radius + 1)] * dim).tolist()
+
+
+class AffineNet(nn.Module):
+    """See `architecture.AffineNet`."""
+
+    def __init__(self, architecture: kinds.AffineNet) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = Encoder(architecture, architecture.in_channels + 1, architecture.stride)
+        self.decoder = Decoder(architecture)
+        self.head = convolution(architecture.dim, architecture.channels[0], architecture.structures, 3)
+
+    def centres(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Where each structure is, in voxels of the images (B, K, D), and how much of it there is (B, K)."""
+        stride, shape = self.architecture.stride, images.shape[2:]
+        levels = self.encoder(padded(images, stride << self.architecture.levels - 1))
+        amounts = functional.softplus(_crop(fields.exact(self.head(self.decoder(levels))), images, stride)).flatten(2)
+        lattice = fields.lattice([-(-n // stride) for n in shape], amounts).flatten(1)
+        total = amounts.sum(2)
+        return (amounts @ lattice.T / total[..., None]) * stride + (stride - 1) / 2, total
+
+    def forward(self, fixed: Tensor, moving: Tensor, smoothness: float | Tensor | None = None) -> AffinePrediction:
+        """Both (B, C, *S)."""
+        conditions(None, smoothness, fixed)
+        (here, much), (there, as_much) = self.centres(fixed), self.centres(moving)
+        weight = much * as_much
+        weight = weight / weight.sum(1, keepdim=True)
+        fit = rigid_fit if self.architecture.rigid else affine_fit
+        return AffinePrediction(fit(here, there, weight), tuple(fixed.shape[2:]))
+
+
+def affine_fit(here: Tensor, there: Tensor, weight: Tensor) -> Tensor:
+    """The affine matrices (B, D+1, D+1) that take points (B, K, D) nearest to others; weights (B, K) sum to 1."""
+    (a, centre), (b, other) = _about_centre(here, weight), _about_centre(there, weight)
+    spread = a.mT @ (a * weight[..., None])
+    floor = 1e-6 * spread.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-12  # points in one plane or one point: a well-posed answer
+    identity = torch.eye(a.shape[2], dtype=a.dtype, device=a.device)
+    linear = torch.linalg.solve(spread + floor * identity, a.mT @ (b * weight[..., None]) + floor * identity).mT
+    return _homogeneous(linear, other - (linear @ centre[..., None])[..., 0])
+
+
+def rigid_fit(here: Tensor, there: Tensor, weight: Tensor) -> Tensor:
+    """The same with rotations only (Kabsch 1976, doi:10.1107/S0567739476001873)."""
+    (a, centre), (b, other) = _about_centre(here, weight), _about_centre(there, weight)
+    u, _, v = torch.linalg.svd(b.mT @ (a * weight[..., None]))
+    sign = torch.ones_like(a[:, 0])
+    sign[:, -1] = torch.linalg.det(u @ v).sign()
+    rotation = (u * sign[:, None]) @ v
+    return _homogeneous(rotation, other - (rotation @ centre[..., None])[..., 0])
+
+
+def _about_centre(points: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    centre = (points * weight[..., None]).sum(1)
+    return points - centre[:, None], centre
+
+
+def _homogeneous(linear: Tensor, shift: Tensor) -> Tensor:
+    top = torch.cat([linear, shift[..., None]], 2)
+    bottom = functional.pad(torch.ones_like(shift[:, None, :1]), (shift.shape[1], 0))
+    return torch.cat([top, bottom], 1)
+
+
+class Autoencoder(nn.Module):
+    """See `architecture.Autoencoder`."""
+
+    def __init__(self, architecture: kinds.Autoencoder) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = Encoder(architecture, architecture.in_channels + 1, 1)
+        self.decoder = Decoder(architecture)
+        self.head = velocity_head(architecture.dim, architecture.channels[0], architecture.in_channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, *S) with noise -> the same without: what is found of the noise is taken off."""
+        levels = self.encoder(padded(images, 1 << self.architecture.levels - 1))
+        return images - _crop(fields.exact(self.head(self.decoder(levels))), images, 1)
+
+
+class Classifier(nn.Module):
+    """See `architecture.Classifier`."""
+
+    def __init__(self, architecture: kinds.Classifier) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoder = Encoder(architecture, 2 * architecture.in_channels + 1, 1)
+        self.head = nn.Linear(2 * architecture.channels[-1], 1)
+
+    def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        """Patches (B, C, *S) -> logits (B,); above 0 means aligned."""
+        images = padded(torch.cat([fixed, moving], 1), 1 << self.architecture.levels - 1)
+        values = self.encoder(images)[-1].flatten(2)
+        return self.head(torch.cat([values.mean(2), values.amax(2)], 1))[:, 0]
+
+
+def build(architecture: kinds.Architecture) -> nn.Module:
+    """The network of an architecture, with the random weights that torch's seed gives; ``architecture`` stays on it as an attribute."""
+    return _NETWORKS[type(architecture)](architecture)
+
+
+def count(module: nn.Module) -> int:
+    """Numbers that training changes."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+_NETWORKS = {kinds.UNet: UNet, kinds.Pyramid: Pyramid, kinds.AffineNet: AffineNet, kinds.Autoencoder: Autoencoder,
+             kinds.Classifier: Classifier}
+
+
+# ---------------------------------------------------------------- what several need
+def _crop(values: Tensor, images: Tensor, stride: int) -> Tensor:
+    """What belongs to the images, without the filling."""
+    return fields.cut(values, [-(-n // stride) for n in images.shape[2:]])
+
