@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Identity, Image, InputError, arrays
+from ..core import Grid, Identity, Image, InputError, Transform, arrays
 from ..core.sample import pull
 from ..filters.threshold import otsu_of
 
@@ -80,3 +80,14 @@ def foreground(level: Scaled) -> NDArray[np.bool_]:
     """Voxels that belong to the body: brighter than half of Otsu's threshold, and counted."""
     inside = level.data > 0.5 * otsu(level.data if level.mask is None else level.data[level.mask])
     return inside if level.mask is None else inside & level.mask
+
+
+def onto(image: Scaled, grid: Grid, transform: Transform | None) -> Scaled:
+    """``image`` on ``grid`` along ``transform``; the mask says where it is defined (None: everywhere)."""
+    transform = transform or Identity(grid.dim)
+    if (image.grid.spacing * 1.5 < grid.spacing.min()).any():
+        image = image.at(float(grid.spacing.min()))
+    data = pull(image.data[None], image.grid, grid, transform)[0]
+    weight = arrays.full(image.data.shape, 1, image.data) if image.mask is None else arrays.as_floats(image.mask)
+    mask = pull(weight[None], image.grid, grid, transform)[0] > 0.99
+    return Scaled(arrays.keep(data, mask), grid, None if mask.all() else mask)

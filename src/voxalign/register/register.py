@@ -8,15 +8,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Field, Grid, Identity, Image, InputError, Transform, arrays, compose
-from ..core.sample import pull
+from ..core import Field, Grid, Image, InputError, Transform, arrays, compose
 from ..losses import Loss, loss
 from ..transforms import Affine, Rigid, Similarity
 from ..transforms.linear import Linear
 from . import deformable, initialise, linear
 from .device import best_effort, name
 from .guide import Guide
-from .prepare import Scaled, foreground, scale
+from .prepare import Scaled, foreground, onto, scale
 from .presets import PRESETS, suited
 from .result import OnStep, Registration, Step
 from .settings import Settings
@@ -133,7 +132,7 @@ class _Run:
     def _deformable(self, start: Transform) -> Transform:
         """The deformation before ``start`` that brings the images together."""
         grid = deformable.working_grid(self.fixed, self.settings.spacing)
-        fixed, moving = _onto(self.fixed, grid, None), _onto(self.moving, grid, start)
+        fixed, moving = onto(self.fixed, grid, None), onto(self.moving, grid, start)
         spacings = deformable.levels(grid)
         steps = _per_level(self.settings.iterations, len(spacings))
         fine = [len(spacings) - k <= 2 for k in range(len(spacings))]
@@ -156,7 +155,7 @@ class _Run:
         if self.settings.loss != "auto":
             return self.settings.loss
         fixed = self.fixed.at(float(self.fixed.grid.extent.max()) / _COARSE)
-        moved = _onto(self.moving.at(float(fixed.grid.spacing.max())), fixed.grid, start)
+        moved = onto(self.moving.at(float(fixed.grid.spacing.max())), fixed.grid, start)
         inside = foreground(fixed) | foreground(moved)
         inside &= moved.mask if moved.mask is not None else True
         values = arrays.as_numpy(fixed.data[inside]), arrays.as_numpy(moved.data[inside])
@@ -209,17 +208,6 @@ def _isotropic(radius: int, grid: Grid) -> tuple[int, ...]:
     """``radius`` voxels of the smallest spacing, as voxels along each axis: at least 1, 0 where there is but one voxel."""
     aspect = grid.spacing.min() / grid.spacing
     return tuple(max(round(radius * a), 1) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True))
-
-
-def _onto(image: Scaled, grid: Grid, transform: Transform | None) -> Scaled:
-    """``image`` on ``grid`` along ``transform``; the mask says where it is defined (None: everywhere)."""
-    transform = transform or Identity(grid.dim)
-    if (image.grid.spacing * 1.5 < grid.spacing.min()).any():
-        image = image.at(float(grid.spacing.min()))
-    data = pull(image.data[None], image.grid, grid, transform)[0]
-    weight = arrays.full(image.data.shape, 1, image.data) if image.mask is None else arrays.as_floats(image.mask)
-    mask = pull(weight[None], image.grid, grid, transform)[0] > 0.99
-    return Scaled(arrays.keep(data, mask), grid, None if mask.all() else mask)
 
 
 def _as_linear(transform: Transform, grid: Grid) -> Linear | None:
