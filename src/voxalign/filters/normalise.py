@@ -8,6 +8,7 @@ from ..core import Image, InputError, require
 from ..core.errors import choose
 from .enhance import between
 
+_SAMPLE = 200_000  # voxels that percentiles are read from
 WINDOWS = {"brain": (40.0, 80.0), "stroke": (40.0, 40.0), "subdural": (75.0, 215.0), "bone": (500.0, 2000.0), "lung": (-600.0, 1500.0),
            "mediastinum": (50.0, 350.0), "soft_tissue": (50.0, 400.0), "abdomen": (60.0, 400.0), "liver": (60.0, 160.0),
            "angiography": (300.0, 600.0)}
@@ -34,6 +35,25 @@ def z_score(image: Image) -> Image:
     """
     require.contrast(image, "z_score")
     return _linear(image, [(float(v.mean(dtype=np.float64)), float(v.std(dtype=np.float64))) for v in require.counted(image)])
+
+
+def robust_range(values: NDArray) -> tuple[float, float]:
+    """What is dark and what is bright: the 0.1 and 99.5 percentiles, a background of one value (as after skull-stripping) left out.
+
+    Raises
+    ------
+    InputError : no values, or only one.
+    """
+    if not values.size:
+        raise InputError("no voxel counts: the mask is empty, or all voxels are NaN")
+    some = values.ravel()[:: max(values.size // _SAMPLE, 1)].astype(np.float32)
+    low = float(np.percentile(some, 0.1))
+    above = some[some > low]
+    if not above.size:
+        if float(values.max()) <= low:
+            raise InputError(f"the image is constant ({low:g}): there is nothing to align")
+        above = values[values > low].astype(np.float32)
+    return low, max(float(np.percentile(above, 99.5)), float(above.min()))
 
 
 def clip_percentiles(image: Image, *, low: float = 0.5, high: float = 99.5) -> Image:

@@ -5,6 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .architecture import AffineNet, Architecture, Autoencoder, Classifier, Pyramid, UNet
+from .inputs import Inputs
 
 if TYPE_CHECKING:
     from .fields import affine_displacement, compose, integrate, warp
@@ -15,7 +16,7 @@ _HOME = {"networks": ("build", "count"), "fields": ("affine_displacement", "comp
          "prediction": ("AffinePrediction", "Prediction")}
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["AffineNet", "AffinePrediction", "Architecture", "Autoencoder", "Classifier", "Prediction", "Pyramid", "UNet",
+__all__ = ["AffineNet", "AffinePrediction", "Architecture", "Autoencoder", "Classifier", "Inputs", "Prediction", "Pyramid", "UNet",
            "affine_displacement", "build", "compose", "count", "integrate", "warp"]
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Identity, Image, InputError, Transform, arrays
+from ..core import Grid, Identity, Image, Transform, arrays
 from ..core.sample import pull
+from ..filters.normalise import robust_range
 from ..filters.threshold import otsu_of
-
-_SAMPLE = 200_000  # voxels that percentiles are read from
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +54,7 @@ def scale(image: Image, device: str = "cpu") -> Scaled:
     """
     data = image.array if image.channels == 1 else image.data.mean(0)
     valid = data.ravel() if image.mask is None else data[image.mask]
-    if not valid.size:
-        raise InputError("no voxel counts: the mask is empty, or all voxels are NaN")
-    some = valid[:: max(valid.size // _SAMPLE, 1)].astype(np.float32)
-    low = float(np.percentile(some, 0.1))
-    above = some[some > low]
-    if not above.size:
-        if float(valid.max()) <= low:
-            raise InputError(f"the image is constant ({low:g}): there is nothing to align")
-        above = valid[valid > low].astype(np.float32)
-    high = max(float(np.percentile(above, 99.5)), float(above.min()))
+    low, high = robust_range(valid)
     data = arrays.on(data.astype(np.float32, copy=False), device)
     mask = None if image.mask is None else arrays.on(image.mask, device)
     out = ((data - np.float32(low)) * np.float32(1 / max(high - low, 1e-30))).clip(0, 1.5)
