@@ -39,7 +39,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Register, and print scores and where the results are."""
+    """Register, and print the verdict, scores and where the results are; 4 if the verdict is FAIL."""
     from ..run.resources import limit_threads
 
     limit_threads(arguments.threads or 0)
@@ -62,4 +62,4 @@ def run(arguments: argparse.Namespace) -> int:
         progress.close()
     say_warnings(outcome.record["warnings"])
     say_json(outcome.as_dict()) if arguments.json else say_table(outcome.summary())
-    return 0
+    return 4 if outcome.failed else 0

@@ -1,4 +1,5 @@
 """Judging: scores of a result as values, without pictures."""
 from .evaluate import deformation_scores, evaluate, landmark_scores, matched, overlap_scores
+from .verdict import Verdict, judge
 
-__all__ = ["deformation_scores", "evaluate", "landmark_scores", "matched", "overlap_scores"]
+__all__ = ["Verdict", "deformation_scores", "evaluate", "judge", "landmark_scores", "matched", "overlap_scores"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import io
 from ..core import Image, InputWarning, Points, Transform, kernels, resample
-from ..judge import deformation_scores
+from ..judge import Verdict, deformation_scores, judge
 from ..register import Guide, Registration, Settings
 from ..register.result import OnStep, Step
 from .checks import check_image, check_pair, labelled, masked
@@ -31,6 +31,7 @@ class Result:
     configuration : all choices.
     warnings : what was odd about the inputs, one sentence each.
     seconds : by stage.
+    masked : the two images with their masks, as the method saw them, where that is not how they were given.
     """
 
     registration: Registration
@@ -39,6 +40,7 @@ class Result:
     configuration: Configuration
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    masked: tuple[Image, Image] | None = None
 
     @property
     def transform(self) -> Transform:
@@ -59,6 +61,11 @@ class Result:
     def metrics(self) -> dict[str, float]:
         """``folded_percent``, ``sd_log_jacobian`` and ``inverse_error_mm`` of the transform over the fixed image."""
         return deformation_scores(self.registration, self.fixed)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether it worked, judged without ground truth."""
+        return judge(self.registration, *(self.masked or (self.fixed, self.moving)))
 
     def apply(self, moving: Any, interpolation: str | None = None) -> Image | Points:
         """Bring images or labels of the moving space onto the fixed grid; push fixed `Points` to the moving space.
@@ -155,7 +162,7 @@ def align(pair: Pair, configuration: Configuration, initial: Transform | None = 
     method = method_named(configuration.method)
     registration = method(*pair.masked, configuration.settings, initial, clock.listening(on_step), guide)
     clock.mark("finish")
-    return Result(registration, pair.fixed, pair.moving, configuration, seconds=clock.seconds)
+    return Result(registration, pair.fixed, pair.moving, configuration, seconds=clock.seconds, masked=pair.masked)
 
 
 def start_of(configuration: Configuration, dim: int) -> Transform | None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,11 +92,19 @@ class Outcome:
     metrics: dict[str, Any]
     record: dict[str, Any]
 
+    @property
+    def failed(self) -> bool:
+        """Whether the verdict is FAIL."""
+        return self.metrics["verdict"]["status"] == "FAIL"
+
     def summary(self) -> dict[str, Any]:
         """For people: the scores without the long lists, the time, the place."""
         short = {name: {k: v for k, v in value.items() if not k.endswith("_by_label")} if isinstance(value, dict) else value
-                 for name, value in self.metrics.items()}
-        return {name: value for name, value in short.items() if value != {}} | {
+                 for name, value in self.metrics.items() if name != "verdict"}
+        verdict = self.metrics["verdict"]
+        judged = {"verdict": f"{verdict['status']}: mean error over {verdict['limit_mm']:.2g} mm with probability {verdict['probability']:.2f}",
+                  "reason": list(verdict["reasons"])}
+        return judged | {name: value for name, value in short.items() if value != {}} | {
             "note": self.record["notes"], "seconds": self.record["seconds"]["total"], "results": str(self.out)}
 
     def as_dict(self) -> dict[str, Any]:
@@ -135,7 +143,7 @@ def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
         scores = _scored(result, loaded, clock)
         hashes = _written(result, scores, claim.staging, job.report)
         clock.mark("write")
-        _check_unchanged(loaded.sources)
+        check_unchanged(loaded.sources)
         content = record(replace(result, warnings=tuple(messages)), loaded.sources, hashes, started)
         io.write_json(claim.staging / RECORD, content)
         claim.publish()
@@ -199,6 +207,7 @@ def _scored(result: Result, loaded: Loaded, clock: Clock) -> dict[str, Any]:
     assert result.moved is not None
     clock.mark("resample")
     scores = evaluate(result.registration, result.fixed, loaded.labels, loaded.points)
+    scores["verdict"] = asdict(result.verdict)
     clock.mark("score")
     return scores
 
@@ -235,7 +244,8 @@ def _check_company(fixed: Image, labels: tuple[Image, Image] | None, points: tup
             raise InputError(f"{kind} are {'- and '.join(str(v.dim) for v in values)}-D, expected {fixed.dim}-D as the images")
 
 
-def _check_unchanged(sources: dict[str, Source]) -> None:
+def check_unchanged(sources: dict[str, Source]) -> None:
+    """Refuse inputs that another program wrote to meanwhile (InputError)."""
     for name, source in sources.items():
         if io.sha256(source.path) != source.sha256:
             raise InputError(f"{name} {source.path}: was changed while it was in use; nothing was written, run again")

@@ -46,8 +46,9 @@ def record(result: Result, inputs: dict[str, Source], outputs: dict[str, str], s
         "started": started,
         "seconds": result.seconds | {"total": round(sum(result.seconds.values()), 3)},
         "peak_memory_mb": peak_memory_mb(),
+        "verdict": {"status": result.verdict.status, "probability": round(result.verdict.probability, 4)},
         "notes": list(result.registration.notes),
-        "warnings": [_without_folders(message, inputs) for message in result.warnings],
+        "warnings": [without_folders(message, inputs) for message in result.warnings],
     }
 
 
@@ -77,7 +78,8 @@ def _grid(grid: Any) -> dict[str, Any]:
             "affine": grid.affine.tolist()}
 
 
-def _without_folders(message: str, inputs: dict[str, Source]) -> str:
+def without_folders(message: str, inputs: dict[str, Source]) -> str:
+    """A sentence with the base names of the inputs only; folders may name a patient."""
     for source in inputs.values():
         message = message.replace(str(source.path), source.path.name)
     return message

@@ -1,0 +1,75 @@
+"""Whether another position of the whole body would be as good as the one a registration ended with."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..register import initialise, search
+from ..register.prepare import Scaled
+
+_TURNS = {2: 24, 3: 60}
+_KEEP = 6  # of them, improved
+_NUDGE = 0.25  # radians, or radii of the body
+_STEPS = (0.2, 0.13, 0.08, 0.05)
+_FINE_STEPS = (0.05, 0.025)
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """A position among others; scores are nats per voxel, see `search.Comparison`.
+
+    Parameters
+    ----------
+    score : of the position.
+    better : the best of the positions near it.
+    rival : the best of those that are turned or shifted far away.
+    mirrored : the best of the mirror images.
+    wandered : how far from it searches end that begin a quarter of a radian or radius away, mean in body radii.
+    """
+
+    score: float
+    better: float
+    rival: float
+    mirrored: float
+    wandered: float
+
+
+def standing(fixed: Scaled, moving: Scaled, affine: NDArray) -> Standing:
+    """Of the map ``affine``, (D+1, D+1) fixed mm -> moving mm."""
+    coarse, fine = search.levels(fixed, moving)
+    about = search.body(fine[0])
+    rough, exact = search.Comparison.of(*coarse, 10), search.Comparison.of(*fine, 20)
+    own = affine[None]
+    nudged, scores = search.improve(rough, own @ _nudges(about), _STEPS, about)
+    far, far_scores = _others(rough, own, (about, search.body(fine[1])))
+    mirrored, mirror_scores = search.improve(rough, own @ _mirrors(about), _STEPS, about)
+    best = [p[np.argmax(s)] for p, s in ((nudged, scores), (far, far_scores), (mirrored, mirror_scores))]
+    _, values = search.improve(exact, np.stack([affine, *best]), _FINE_STEPS, about)
+    wandered = np.minimum(search.distance(nudged, affine, about), 2.0)
+    return Standing(float(exact.score(own)[0]), float(values[:2].max()), float(values[2]), float(values[3]), float(np.mean(wandered)))
+
+
+def _nudges(about: search.Body) -> NDArray[np.float64]:
+    """One move forth and back in every direction."""
+    count = 6 if len(about.middle) == 3 else 3
+    return search.moves(_NUDGE * np.concatenate([np.eye(count), -np.eye(count)]), about)
+
+
+def _others(comparison: search.Comparison, own: NDArray, bodies: tuple[search.Body, search.Body]) -> tuple[NDArray, NDArray]:
+    """Positions far from ``own``, improved, with scores; it itself with none if nothing is far."""
+    about, moving = bodies
+    turns = initialise.rotations(about.middle.size)
+    turns = turns[:: len(turns) // _TURNS[about.middle.size]]
+    starts = search.poses(turns, about.middle, moving.middle[None])
+    starts = starts[np.argsort(-comparison.score(starts), kind="stable")[:_KEEP]]
+    found, scores = search.improve(comparison, starts, _STEPS, about)
+    far = search.distance(found, own, about) > 0.35
+    return (found[far], scores[far]) if far.any() else (own, np.zeros(1))
+
+
+def _mirrors(about: search.Body) -> NDArray[np.float64]:
+    """Mirror images of the body in its main planes."""
+    normals = (about.half_axes / np.linalg.norm(about.half_axes, axis=0)).T
+    return search.poses(np.eye(len(normals)) - 2 * normals[:, :, None] * normals[:, None], about.middle, about.middle[None])

@@ -1,0 +1,92 @@
+"""Numbers that tell good registrations from failed ones without knowing the truth. The larger, the worse, each of them.
+
+Lengths are in parts of the limit, the error that matters, so that a mouse and a man are judged alike.
+"""
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import Image, Transform
+from ..metrics import jacobian_determinant
+from ..register import Registration
+from ..register.prepare import Scaled, foreground, otsu, scale
+from .matching import Matching, chance, pyramid
+from .poses import Standing, standing
+from .views import View
+
+LIMIT = 2.0  # mm
+_SMALL = 14.0  # mm, radius of a ball (disc) as large as the body; below it the body is taken for one of a small animal
+_LEVELS = ("near", "middle", "far")
+_POINTS = 2000
+
+
+def measure(registration: Registration, fixed: Image, moving: Image) -> tuple[float, dict[str, float]]:
+    """The limit in mm, and all signals by name."""
+    pair = scale(fixed), scale(moving)
+    limit, view = limit_of(pair[0]), View.of(*pair, registration.transform)
+    affine, bent = affine_part(registration.transform, view.points(_POINTS))
+    sure = 1.0 if registration.start_confidence is None else registration.start_confidence
+    return limit, (_geometry(affine, bent, registration.transform, view) | _overlap(view, pair[1]) | _fits(view, limit)
+                   | _standing(standing(*pair, affine)) | {"unsure_start": 1 - sure})
+
+
+def limit_of(fixed: Scaled) -> float:
+    """mm: 2, or two voxels where the body is a small animal's."""
+    rough = fixed.at(float(fixed.grid.extent.max()) / 64)
+    volume = max(int(foreground(rough).sum()), 1) * rough.grid.voxel_volume
+    radius = (volume * 3 / (4 * np.pi)) ** (1 / 3) if fixed.grid.dim == 3 else (volume / np.pi) ** 0.5
+    return float(min(LIMIT, 2 * fixed.grid.voxel_volume ** (1 / fixed.grid.dim))) if radius < _SMALL else LIMIT
+
+
+def affine_part(transform: Transform, points: NDArray) -> tuple[NDArray[np.float64], float]:
+    """The affine map most like a transform at points (N, D) mm, (D+1, D+1), and how far they differ, rms in mm."""
+    ones = np.column_stack([points, np.ones(len(points))])
+    to = transform(points)
+    solution = np.linalg.lstsq(ones, to, rcond=None)[0]
+    matrix = np.eye(points.shape[1] + 1)
+    matrix[:-1] = solution.T
+    return matrix, float(np.sqrt(np.mean(np.sum((ones @ solution - to) ** 2, 1))))
+
+
+def _geometry(affine: NDArray, bent: float, transform: Transform, view: View) -> dict[str, float]:
+    """What the map does to space."""
+    matrix = affine[:-1, :-1]
+    stretches = np.log(np.maximum(np.linalg.svd(matrix, compute_uv=False), 1e-3))
+    determinants = jacobian_determinant(transform, view.grid)[view.body if view.body.any() else ...]
+    changes = np.log(np.maximum(determinants / max(abs(np.linalg.det(matrix)), 1e-9), 1e-2))
+    across = max(float(view.body.sum()) * view.grid.voxel_volume, view.grid.voxel_volume) ** (1 / view.grid.dim)
+    return {"stretch": float(np.abs(stretches).max()), "mirrored": float(np.linalg.det(matrix) <= 0), "bent": bent / across,
+            "rough": float(changes.std()), "extreme": float(np.percentile(np.abs(changes), 99.5)),
+            "folded": float(np.mean(determinants <= 0))}
+
+
+def _overlap(view: View, moving: Scaled) -> dict[str, float]:
+    """What both images show, and how large the two bodies are."""
+    body, level = view.body, moving.at(float(view.grid.spacing.max()))
+    bright = view.moved > 0.5 * otsu(level.data if level.mask is None else level.data[level.mask])
+    shown, either = body & view.counts, (bright | body) & view.counts
+    volumes = [max(float(a.sum()), 1.0) * grid.voxel_volume for a, grid in ((body, view.grid), (foreground(level), level.grid))]
+    return {"outside": 1 - float(shown.sum()) / max(float(body.sum()), 1.0),
+            "mismatch": 1 - float((bright & shown).sum()) / max(float(either.sum()), 1.0),
+            "size": abs(float(np.log(volumes[0] / volumes[1])))}
+
+
+def _fits(view: View, limit: float) -> dict[str, float]:
+    """How well places fit at three spacings, and how far off they would fit better."""
+    out = {"blank": 1 - Matching.of(view).weight.sum() / max(float(view.body.sum()), 1.0)}
+    for name, level in zip(_LEVELS, pyramid(view, len(_LEVELS)), strict=True):
+        match, part = Matching.of(level), float(level.grid.spacing.max()) / limit
+        fit, by_chance = match.mean(match.fit), chance(level)
+        out |= {f"missed_{name}": match.mean(match.better_beside), f"misfit_{name}": 1 - fit,
+                f"offset_{name}": match.mean(np.sqrt((match.offset**2).sum(0))) * part,
+                f"shift_{name}": float(np.linalg.norm(match.common_offset)) * part,
+                f"chance_{name}": 1 - (fit - by_chance) / max(1 - by_chance, 1e-6)}
+    return {key: float(value) for key, value in out.items()}
+
+
+def _standing(at: Standing) -> dict[str, float]:
+    """How the position of the body stands among others."""
+    score = max(at.score, 1e-3)
+    return {"uninformative": -float(np.log(score)), "better": at.better / score - 1, "rival": at.rival / score,
+            "mirror": at.mirrored / score, "wandered": at.wandered}
