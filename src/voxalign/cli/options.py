@@ -30,6 +30,7 @@ def choices(parser: argparse.ArgumentParser) -> None:
     for name, known in methods.catalogue().items():
         also = ", or a transform FILE" if name == "initial" else ""
         group.add_argument(f"--{name}", metavar="NAME", help=", ".join(known) + also)
+    group.add_argument("--weights", metavar="FILE", help="of a network, for the methods that use one")
     group.add_argument("--device", metavar="NAME", help=", ".join(methods.DEVICES))
     group.add_argument("--seed", type=int, metavar="N", help="of whatever is random")
     group.add_argument("--threads", type=int, metavar="N", help="at most so many; 0 takes all cores")
@@ -39,4 +40,4 @@ def choices(parser: argparse.ArgumentParser) -> None:
 
 def chosen(arguments: argparse.Namespace) -> dict[str, object]:
     """The values of `choices` by key; None where not given."""
-    return {name: getattr(arguments, name) for name in (*methods.catalogue(), "device", "seed", "threads")}
+    return {name: getattr(arguments, name) for name in (*methods.catalogue(), "weights", "device", "seed", "threads")}

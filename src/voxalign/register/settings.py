@@ -27,6 +27,7 @@ class Settings:
         a level ends earlier when it no longer improves.
     window : radius of the LNCC or SSIM window in working voxels.
     label_weight, point_weight : how strongly labels and points that are given take part in the deformation; 0: they only score it.
+    weights : file of a network, for the methods that use one.
     seed : of whatever is random.
     device : where it is computed; ``auto`` takes a GPU if there is one (and torch for it), else the CPU.
     """
@@ -40,5 +41,6 @@ class Settings:
     window: int = 4
     label_weight: float = 0.0
     point_weight: float = 0.0
+    weights: str | None = None
     seed: int = 0
     device: Device = "auto"

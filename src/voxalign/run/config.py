@@ -140,6 +140,8 @@ def _typed(key: str, value: Any, hint: Any) -> Any:
         return tuple(_number(key, item, options[0]) for item in items)
     if hint is bool:
         return _truth(key, value)
+    if hint is str:
+        return str(value)
     return _number(key, value, hint)
 
 

@@ -14,7 +14,7 @@ from ..io.h5 import stored
 from ..judge import evaluate, matched
 from ..register import Guide, Settings
 from ..register.result import OnStep
-from ..transforms import Displacement
+from ..transforms import Displacement, Velocity
 from .api import Clock, Pair, Result, align, collected, prepare, start_of
 from .checks import warn
 from .choose import Choose
@@ -196,7 +196,7 @@ def _guide(loaded: Loaded, settings: Settings) -> Guide | None:
 
 def _as_written(result: Result) -> Result:
     """The result with its displacement as the file will hold it, so that what is resampled here is what the file gives, to the bit."""
-    parts = [Displacement(stored(t.field)) if isinstance(t, Displacement) else t for t in getattr(result.transform, "transforms", [])]
+    parts = [Displacement(stored(t.parts()[0])) if isinstance(t, Displacement | Velocity) else t for t in getattr(result.transform, "transforms", [])]
     return replace(result, registration=replace(result.registration, transform=compose(parts))) if parts else result
 
 
@@ -252,8 +252,8 @@ def check_unchanged(sources: dict[str, Source]) -> None:
 
 
 def _sources(job: Job) -> dict[str, Path]:
-    start = job.configuration.initial_file
-    return job.inputs.given() | ({"initial": Path(start)} if start else {})
+    start, weights = job.configuration.initial_file, job.configuration.settings.weights
+    return job.inputs.given() | {name: Path(path) for name, path in (("initial", start), ("weights", weights)) if path}
 
 
 def _paths(job: Job) -> Iterable[Path]:

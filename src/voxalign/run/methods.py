@@ -9,6 +9,9 @@ from importlib import import_module
 
 METHODS = {
     "classical": "optimise for this pair: search, rigid, affine, deformable, coarse to fine",
+    "learned": "predicted by a trained network (weights) after a linear start",
+    "learned+refine": "the same, then optimised for this pair",
+    "features": "optimised on what the encoder of a trained network sees",
 }
 TRANSFORMS = {
     "rigid": "rotation and translation",
@@ -50,7 +53,9 @@ PRESETS = {
 }
 DEVICES = ("auto", "cpu", "cuda")
 
-_HOME = {"classical": ("voxalign.register", "register")}
+_LEARNED = "voxalign.register.learned"
+_HOME = {"classical": ("voxalign.register", "register"), "learned": (_LEARNED, "learned"), "learned+refine": (_LEARNED, "refined"),
+         "features": (_LEARNED, "features")}
 
 
 def catalogue() -> dict[str, dict[str, str]]:

@@ -37,7 +37,7 @@ def record(result: Result, inputs: dict[str, Source], outputs: dict[str, str], s
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": versions(),
-        "configuration": result.configuration.as_dict(),
+        "configuration": _without_paths(result.configuration.as_dict()),
         "inputs": {name: {"name": source.path.name, "sha256": source.sha256} for name, source in inputs.items()},
         "grids": {"fixed": _grid(result.fixed.grid), "moving": _grid(result.moving.grid)},
         "outputs": outputs,
@@ -76,6 +76,11 @@ def peak_memory_mb() -> float | None:
 def _grid(grid: Any) -> dict[str, Any]:
     return {"shape": list(grid.shape), "spacing_mm": [round(float(s), 6) for s in grid.spacing], "axes": grid.axes,
             "affine": grid.affine.tolist()}
+
+
+def _without_paths(configuration: dict[str, Any]) -> dict[str, Any]:
+    """Files by their base names."""
+    return configuration | {key: Path(configuration[key]).name for key in ("initial", "weights") if configuration[key]}
 
 
 def without_folders(message: str, inputs: dict[str, Source]) -> str:

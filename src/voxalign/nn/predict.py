@@ -1,0 +1,44 @@
+"""A trained network on a pair of arrays: the device, the precision, and what it will take of memory."""
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .prediction import AffinePrediction, Prediction
+
+PRECISIONS = {"full": None, "bfloat16": torch.bfloat16, "half": torch.float16}
+
+
+def predict(module: nn.Module, fixed: NDArray, moving: NDArray, smoothness: float | None = None,
+            precision: str = "auto") -> Prediction | AffinePrediction:
+    """What a network says of two arrays (C, *S), on the device it is on; without gradients.
+
+    Parameters
+    ----------
+    precision : of the convolutions, see `PRECISIONS`; ``auto`` is half on a GPU, bfloat16 on processors that compute in it, else full.
+    """
+    device = next(module.parameters()).device
+    with torch.inference_mode(), autocast(device, precision):
+        return module(_batch(fixed, device), _batch(moving, device), smoothness)
+
+
+def autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager:
+    """Convolutions in fewer bits inside the block; positions stay exact."""
+    dtype = PRECISIONS[quickest(device) if precision == "auto" else precision]
+    return nullcontext() if dtype is None else torch.autocast(device.type, dtype)
+
+
+def quickest(device: torch.device) -> str:
+    """The precision that ``auto`` means on a device."""
+    if device.type == "cuda":
+        return "half"
+    native = getattr(torch.cpu, "_is_amx_tile_supported", bool)() or getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
+    return "bfloat16" if device.type == "cpu" and native else "full"
+
+
+def _batch(array: NDArray, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32))[None].to(device)
