@@ -20,5 +20,6 @@ def small(figure, name: str) -> None:
 if __name__ == "__main__":
     pair = phantom.head_pair(0)
     result = vx.register(pair.fixed, pair.moving)
-    small(report.before_and_after(pair.fixed, pair.moving, result.transform), "before_after.png")
-    small(report.deformation(pair.fixed, pair.moving, result.transform), "deformation.png")
+    scene = report.Scene(pair.fixed, pair.moving, result.transform)
+    small(report.before_and_after(scene), "before_after.png")
+    small(report.deformation(scene), "deformation.png")

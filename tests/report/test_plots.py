@@ -4,7 +4,7 @@ from pairs import blobs
 
 from voxalign import report
 from voxalign.core import Grid, Identity, Image, resample
-from voxalign.report import planes, plots
+from voxalign.report import Scene, planes, scene
 from voxalign.transforms import Displacement, Translation
 
 GRIDS = {
@@ -49,18 +49,18 @@ def test_two_dimensional_slices_keep_the_look_of_a_photograph():
 def test_a_difference_is_shown_for_images_of_one_kind_only():
     fixed = blobs()
     other = fixed.with_data(200 - fixed.data)
-    assert plots._same_kind(fixed, blobs((1, 0, 0)))
-    assert not plots._same_kind(fixed, other)
-    titles = [text.get_text() for text in report.before_and_after(fixed, other, Identity(3)).texts]
+    assert Scene(fixed, blobs((1, 0, 0)), Identity(3)).alike
+    assert not Scene(fixed, other, Identity(3)).alike
+    titles = [text.get_text() for text in report.before_and_after(Scene(fixed, other, Identity(3))).texts]
     assert "outlines of fixed, after" in titles
 
 
 def test_centre_is_where_something_is():
-    assert np.allclose(plots.centre(blobs()), 0, atol=3)
+    assert np.allclose(scene.centre(blobs()), 0, atol=3)
 
 
 def test_checkerboard():
-    board = plots.checkerboard(np.zeros((80, 40)), np.ones((80, 40)))
+    board = scene.checkerboard(np.zeros((80, 40)), np.ones((80, 40)))
     assert board.mean() == 0.5 and board[0, 0] != board[0, 10] != board[0, 20]
 
 
@@ -68,9 +68,9 @@ def test_checkerboard():
 def test_pictures_are_written(tmp_path, shape):
     fixed, moving = blobs(shape=shape), blobs((2, -3, 4), shape=shape)
     shift = Translation.from_params(np.array([2.0, -3, 4])[:len(shape)], centre=np.zeros(len(shape)))
-    assert [p.name for p in report.write_pictures(fixed, moving, shift, tmp_path)] == ["before_after.png"]
+    assert [p.name for p in report.write_pictures(Scene(fixed, moving, shift), tmp_path)] == ["before_after.png"]
     wave = np.stack([2 * np.sin(fixed.grid.points()[..., 0] / 8)] * len(shape))
-    paths = report.write_pictures(fixed, moving, Displacement.from_array(wave, fixed.grid), tmp_path)
+    paths = report.write_pictures(Scene(fixed, moving, Displacement.from_array(wave, fixed.grid)), tmp_path)
     assert [p.name for p in paths] == ["before_after.png", "deformation.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
@@ -79,13 +79,13 @@ def test_folding_is_shown_apart():
     fixed = blobs(shape=(40, 44))
     wave = np.stack([12 * np.sin(fixed.grid.points()[..., 0] / 8), 0 * fixed.array])
     (view,) = planes.planes(fixed.grid, (0, 0))
-    shown = plots._log_volume(view, Displacement.from_array(wave, fixed.grid), np.eye(3))
+    shown = scene.log_volume(view, Displacement.from_array(wave, fixed.grid), np.eye(3))
     assert np.ma.getmaskarray(shown).any() and not np.ma.getmaskarray(shown).all()
 
 
 def test_an_image_with_nothing_in_common_is_drawn_all_the_same(tmp_path):
     far = Translation.from_params([500.0, 0, 0], centre=np.zeros(3))
-    report.write_pictures(blobs(), blobs(), far, tmp_path)
+    report.write_pictures(Scene(blobs(), blobs(), far), tmp_path)
 
 
 def test_overlay_is_white_where_images_agree():

@@ -30,7 +30,7 @@ def everything(tmp_path_factory, pair):
 
 def test_what_is_there(everything):
     names = {p.name for p in everything.out.iterdir()}
-    assert names == {"moved.nii.gz", "transform.h5", "inverse.h5", "metrics.json", "run.json", "before_after.png"}
+    assert names == {"moved.nii.gz", "transform.h5", "inverse.h5", "metrics.json", "run.json", "before_after.png", "report.html"}
     assert json.loads((everything.out / "run.json").read_text()) == json.loads(json.dumps(everything.record))
 
 

@@ -1,4 +1,8 @@
-"""Pictures of a result."""
+"""Pictures and pages of results."""
+from . import plot
+from .case import Case, case_page
+from .cohort import Entry, cohort
 from .plots import before_and_after, deformation, overlay_uri, write_pictures
+from .scene import Scene
 
-__all__ = ["before_and_after", "deformation", "overlay_uri", "write_pictures"]
+__all__ = ["Case", "Entry", "Scene", "before_and_after", "case_page", "cohort", "deformation", "overlay_uri", "plot", "write_pictures"]

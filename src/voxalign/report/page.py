@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -56,49 +57,64 @@ def render(title: str, sections: Iterable[Section], subtitle: str = "", scripts:
 
 def prose(*paragraphs: str) -> Markup:
     """Paragraphs of text."""
-    return _element("prose", paragraphs)
+    return element("prose", paragraphs)
 
 
 def note(text: str) -> Markup:
     """A remark in small print."""
-    return _element("note", text)
+    return element("note", text)
 
 
 def listing(items: Iterable[str]) -> Markup:
     """Items with bullets."""
-    return _element("listing", list(items))
+    return element("listing", list(items))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> Markup:
     """Rows under column names, the first cell of each naming the row; numbers to four digits, None and not-a-number as a dash."""
-    return _element("table", columns, list(rows), caption)
+    return element("table", columns, list(rows), caption)
 
 
 def facts(values: Mapping[str, Any]) -> Markup:
     """Names and their values."""
-    return _element("facts", values)
+    return element("facts", values)
 
 
 def badge(status: str, text: str = "") -> Markup:
     """A verdict (PASS, CHECK, FAIL, or another word) as a sign, told by its word and shape as well as by its colour; ``text`` follows."""
-    return _element("badge", status, text)
+    return element("badge", status, text)
+
+
+def sign(status: str) -> Markup:
+    """The sign of a verdict alone, small enough for a table."""
+    return element("sign", status)
 
 
 def picture(png: bytes, alt: str, caption: str = "") -> Markup:
     """An image inside the page; ``alt`` says in words what it shows."""
-    return _element("picture", uri(png, "image/png"), alt, caption)
+    return element("picture", uri(png, "image/png"), alt, caption)
+
+
+def strip(png: bytes, alt: str, caption: str = "") -> Markup:
+    """A wide image, which narrow screens scroll sideways; as `picture`."""
+    return element("strip", uri(png, "image/png"), alt, caption)
+
+
+def heading(text: str) -> Markup:
+    """A heading within a section."""
+    return element("heading", text)
 
 
 def link(address: str, text: str) -> Markup:
     """A link to a file beside the page, by its relative address."""
     from urllib.parse import quote
 
-    return _element("link", quote(address), text)
+    return element("link", quote(address), text)
 
 
 def details(summary: str, *body: Markup | str) -> Markup:
     """Elements behind a heading that opens; open on paper."""
-    return _element("details", summary, body)
+    return element("details", summary, body)
 
 
 def uri(content: bytes, kind: str) -> str:
@@ -117,7 +133,14 @@ def shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else value if isinstance(value, Markup) else str(value)
 
 
-def _element(kind: str, *values: Any) -> Markup:
+def data(name: str, value: Any) -> Markup:
+    """A value for the page's scripts to read, by the id ``name``; it cannot run, whatever it holds."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return Markup('<script type="application/json" id="{}">{}</script>').format(name, Markup(text.replace("<", "\\u003c")))
+
+
+def element(kind: str, *values: Any) -> Markup:
+    """An element by the name of its macro in ``assets/elements.html``."""
     return Markup(getattr(_templates().get_template("elements.html").module, kind)(*values).strip())
 
 

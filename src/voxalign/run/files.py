@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import io
 from ..core import Image, InputError, Points, Transform, UsageError, compose
@@ -14,15 +15,19 @@ from ..io.h5 import stored
 from ..judge import evaluate, matched
 from ..register import Guide, Settings
 from ..register.result import OnStep
-from ..transforms import Displacement, Velocity
+from ..transforms import Displacement
 from .api import Clock, Pair, Result, align, collected, prepare, start_of
 from .checks import warn
 from .choose import Choose
 from .config import Configuration
 from .interrupt import stopping
-from .output import RECORD, check_folder, claimed
+from .output import RECORD, REPORT, check_folder, claimed
+from .page import page_of, scene_of
 from .record import Source, record
 from .resources import check_memory, memory_available, memory_forecast
+
+if TYPE_CHECKING:
+    from ..report import Scene
 
 _LABELS = ("fixed_labels", "moving_labels")
 _POINTS = ("fixed_points", "moving_points")
@@ -72,7 +77,7 @@ class Job:
     ----------
     out : folder for the results.
     choose : which ``frame`` and ``channel`` of images that hold several.
-    report : whether pictures are made.
+    report : whether pictures and a page are made.
     overwrite : whether results that are there may be replaced.
     """
 
@@ -125,8 +130,8 @@ class Loaded:
 
 
 def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
-    """Register the files of a job and write ``moved.nii.gz``, ``transform.h5``, ``inverse.h5``, ``metrics.json``, ``run.json``
-    and pictures to its folder: all of them or none.
+    """Register the files of a job and write ``moved.nii.gz``, ``transform.h5``, ``inverse.h5``, ``metrics.json``, ``run.json``,
+    pictures and ``report.html`` to its folder: all of them or none.
 
     Raises
     ------
@@ -141,10 +146,16 @@ def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
         guide = _guide(loaded, job.configuration.settings)
         result = _as_written(align(loaded.pair, job.configuration, loaded.initial, on_step, clock, guide))
         scores = _scored(result, loaded, clock)
-        hashes = _written(result, scores, claim.staging, job.report)
+        scene = scene_of(result) if job.report else None
+        hashes = _written(result, scores, claim.staging, scene)
         clock.mark("write")
         check_unchanged(loaded.sources)
-        content = record(replace(result, warnings=tuple(messages)), loaded.sources, hashes, started)
+        result = replace(result, warnings=tuple(messages))
+        content = record(result, loaded.sources, hashes, started)
+        if scene:
+            hashes |= {REPORT: _hashed(partial(_paged, result, scores, content, scene), claim.staging / REPORT)}
+            clock.mark("report")
+            content = record(result, loaded.sources, hashes, started)
         io.write_json(claim.staging / RECORD, content)
         claim.publish()
     return Outcome(job.out, scores, content)
@@ -196,7 +207,7 @@ def _guide(loaded: Loaded, settings: Settings) -> Guide | None:
 
 def _as_written(result: Result) -> Result:
     """The result with its displacement as the file will hold it, so that what is resampled here is what the file gives, to the bit."""
-    parts = [Displacement(stored(t.parts()[0])) if isinstance(t, Displacement | Velocity) else t for t in getattr(result.transform, "transforms", [])]
+    parts = [Displacement(stored(t.field)) if isinstance(t, Displacement) else t for t in getattr(result.transform, "transforms", [])]
     return replace(result, registration=replace(result.registration, transform=compose(parts))) if parts else result
 
 
@@ -212,8 +223,8 @@ def _scored(result: Result, loaded: Loaded, clock: Clock) -> dict[str, Any]:
     return scores
 
 
-def _written(result: Result, scores: dict[str, Any], folder: Path, report: bool) -> dict[str, str]:
-    """Write all results but the record, at the same time; sha256 by file name."""
+def _written(result: Result, scores: dict[str, Any], folder: Path, scene: Scene | None) -> dict[str, str]:
+    """Write all results but the record and the report, and pictures of the scene if there is one, at the same time; sha256 by file name."""
     tasks: dict[str, Callable[[Path], Any]] = {
         "transform.h5": lambda path: io.save_transform(result.transform, path),
         "inverse.h5": lambda path: io.save_transform(result.inverse, path),
@@ -222,7 +233,7 @@ def _written(result: Result, scores: dict[str, Any], folder: Path, report: bool)
     }
     with ThreadPoolExecutor() as pool:
         hashes = {name: pool.submit(_hashed, write, folder / name) for name, write in tasks.items()}
-        pictures = _pictures(result, folder) if report else {}
+        pictures = _pictures(scene, folder) if scene else {}
         return {name: future.result() for name, future in hashes.items()} | pictures
 
 
@@ -231,11 +242,14 @@ def _hashed(write: Callable[[Path], Any], path: Path) -> str:
     return io.sha256(path)
 
 
-def _pictures(result: Result, folder: Path) -> dict[str, str]:
+def _pictures(scene: Scene, folder: Path) -> dict[str, str]:
     from .. import report  # matplotlib takes a second
 
-    paths = report.write_pictures(result.fixed, result.moving, result.transform, folder)
-    return {path.name: io.sha256(path) for path in paths}
+    return {path.name: io.sha256(path) for path in report.write_pictures(scene, folder)}
+
+
+def _paged(result: Result, scores: dict[str, Any], content: dict[str, Any], scene: Scene, path: Path) -> None:
+    io.write_text(path, page_of(result, scores, content, scene))
 
 
 def _check_company(fixed: Image, labels: tuple[Image, Image] | None, points: tuple[Points, Points] | None) -> None:
@@ -252,8 +266,8 @@ def check_unchanged(sources: dict[str, Source]) -> None:
 
 
 def _sources(job: Job) -> dict[str, Path]:
-    start, weights = job.configuration.initial_file, job.configuration.settings.weights
-    return job.inputs.given() | {name: Path(path) for name, path in (("initial", start), ("weights", weights)) if path}
+    start = job.configuration.initial_file
+    return job.inputs.given() | ({"initial": Path(start)} if start else {})
 
 
 def _paths(job: Job) -> Iterable[Path]:

@@ -14,13 +14,14 @@ from ..core import InputError, ResourceError, SecurityError
 from .checks import warn
 
 RECORD = "run.json"  # written last: where it is, everything else is whole
-OUTPUTS = ("moved.nii.gz", "transform.h5", "inverse.h5", "metrics.json", "before_after.png", "deformation.png", RECORD)
+REPORT = "report.html"
+OUTPUTS = ("moved.nii.gz", "transform.h5", "inverse.h5", "metrics.json", "before_after.png", "deformation.png", REPORT, RECORD)
 _LOCK = ".voxalign.lock"
 _STAGING = ".voxalign.partial"
 
 
-def check_folder(out: Path, overwrite: bool, inputs: Iterable[Path]) -> None:
-    """Refuse an output folder that cannot or must not be written; touches nothing.
+def check_folder(out: Path, overwrite: bool, inputs: Iterable[Path], names: Iterable[str] = OUTPUTS) -> None:
+    """Refuse an output folder that cannot or must not be written (``names``: what will be in it); touches nothing.
 
     Raises
     ------
@@ -29,10 +30,11 @@ def check_folder(out: Path, overwrite: bool, inputs: Iterable[Path]) -> None:
     _refuse_link(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"output {out}: is a file, expected a folder; give another -o")
-    for name in OUTPUTS:
+    names = list(names)
+    for name in names:
         _refuse_link(out / name)
         check_not_input(out / name, inputs)
-    found = [name for name in OUTPUTS if (out / name).exists()]
+    found = [name for name in names if (out / name).exists()]
     if found and not overwrite:
         raise InputError(f"output {out}: already holds {found[0]}; give another -o, or --overwrite")
 

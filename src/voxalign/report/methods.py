@@ -1,0 +1,81 @@
+"""What was done, in words for a paper, with the sources to cite."""
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_LOSSES = {
+    "lncc": ("local normalised cross-correlation", "avants"), "ncc": ("normalised cross-correlation", None),
+    "mse": ("mean squared differences", None), "ssim": ("structural similarity", "wang"), "mi": ("mutual information", "mattes"),
+    "nmi": ("normalised mutual information", "studholme"), "ngf": ("normalised gradient fields", "haber"),
+    "mind": ("modality-independent neighbourhood descriptors", "heinrich"), "cross_entropy": ("cross-entropy of intensity classes", None),
+}
+_REFERENCES = {
+    "vercauteren": "Vercauteren T et al. Diffeomorphic demons. NeuroImage 2009. doi:10.1016/j.neuroimage.2008.10.040",
+    "avants": "Avants BB et al. Symmetric diffeomorphic image registration with cross-correlation. Medical Image Analysis 2008. "
+              "doi:10.1016/j.media.2007.06.004",
+    "mattes": "Mattes D et al. PET-CT image registration in the chest using free-form deformations. IEEE TMI 2003. "
+              "doi:10.1109/TMI.2003.809072",
+    "studholme": "Studholme C et al. An overlap invariant entropy measure of 3D medical image alignment. Pattern Recognition 1999. "
+                 "doi:10.1016/S0031-3203(98)00091-0",
+    "wang": "Wang Z et al. Image quality assessment: from error visibility to structural similarity. IEEE TIP 2004. "
+            "doi:10.1109/TIP.2003.819861",
+    "haber": "Haber E, Modersitzki J. Intensity gradient based registration and fusion of multi-modal images. MICCAI 2006. "
+             "doi:10.1007/11866763_89",
+    "heinrich": "Heinrich MP et al. Towards realtime multimodal fusion for image-guided interventions using self-similarities. "
+                "MICCAI 2013. doi:10.1007/978-3-642-40811-3_24",
+    "brock": "Brock KK et al. Use of image registration and fusion algorithms and techniques in radiotherapy: Report of the AAPM "
+             "Radiation Therapy Committee Task Group No. 132. Medical Physics 2017. doi:10.1002/mp.12256",
+}
+_MODELS = {
+    "rigid": "by a rigid transform (rotation and translation)",
+    "similarity": "by a similarity transform (rotation, translation and one scale)",
+    "affine": "by a rigid, then an affine transform",
+    "deformable": "by rigid and affine transforms, then by a diffeomorphic deformation",
+}
+_STARTS = {"search": "found by a search over rotations and shifts", "headers": "taken from the image headers",
+           "centres": "given by the centres of the fields of view", "moments": "given by centres and principal axes of the intensities",
+           "none": "given by equal world coordinates"}
+
+
+def methods_text(record: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A paragraph and its references, of a run's record (the content of ``run.json``)."""
+    chosen = record["configuration"]
+    if chosen["method"] != "classical":
+        return f"The moving image was registered to the fixed image with voxalign {record['voxalign']}, method {chosen['method']}.", []
+    loss, source = _LOSSES.get(_loss(chosen["loss"], record["notes"]), (chosen["loss"], None))
+    keys = [*(["vercauteren"] if chosen["transform"] == "deformable" else []), *([source] if source else []), "brock"]
+    cited = {key: k for k, key in enumerate(keys, 1)}
+    start = _STARTS.get(chosen["initial"], "a given transform")
+    said = [f"The moving image was registered to the fixed image {_MODELS[chosen['transform']]} with voxalign {record['voxalign']}"
+            f" (preset {chosen['preset']}).",
+            f"The first position was {start}. Alignment then minimised {loss}{_mark(cited, source)} from coarse to fine by"
+            f" Gauss-Newton steps on grids down to {_finest(record)} mm."]
+    if chosen["transform"] == "deformable":
+        said.append("The deformation is a composition of small smooth steps, each shorter than a voxel, which keeps it invertible"
+                    f"{_mark(cited, 'vercauteren')}; smoothness {_smoothness(chosen['smoothness'], record['notes'])}.")
+    said.append(f"The result was looked at and measured after the recommendations of AAPM TG-132{_mark(cited, 'brock')}.")
+    return " ".join(said), [_REFERENCES[key] for key in keys]
+
+
+def _mark(cited: Mapping[str, int], key: str | None) -> str:
+    return f" [{cited[key]}]" if key in cited else ""
+
+
+def _loss(chosen: str, notes: Sequence[str]) -> str:
+    return _said(r"^loss (\w+)", notes) if chosen == "auto" else chosen
+
+
+def _smoothness(chosen: float | None, notes: Sequence[str]) -> str:
+    return f"{chosen:g}" if chosen is not None else _said(r"^smoothness ([\d.]+)", notes)
+
+
+def _said(pattern: str, notes: Sequence[str]) -> str:
+    """What the notes of a run say was chosen."""
+    return next((found[1] for found in (re.match(pattern, note) for note in notes) if found), "chosen automatically")
+
+
+def _finest(record: Mapping[str, Any]) -> str:
+    spacing = record["configuration"]["spacing"] or min(record["grids"]["fixed"]["spacing_mm"])
+    return f"{spacing:.3g}"
