@@ -77,3 +77,6 @@ SHAPE = 0.03  # of moments and sizes of solids of about 30 voxels across, from v
 SHAPE_EXACT = 1e-9  # the same sums in float64
 KEYPOINT_MM = 0.3  # of a smooth blob's place
 KEYPOINT_START_MM = 3.0  # of matched keypoints under a deformation of 6 mm
+
+# ---- networks
+NETWORK_BATCH_VOXELS = 1e-3  # a pair alone or in a batch: float32 sums in another order

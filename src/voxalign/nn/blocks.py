@@ -18,9 +18,9 @@ _SLOPE = 0.1  # of the activations for negative values
 _CONDITION = 16  # numbers that smoothness becomes
 
 
-def convolution(dim: int, given: int, made: int, kernel: int) -> nn.Module:
+def convolution(dim: int, given: int, made: int, kernel: int, bias: bool = True) -> nn.Module:
     """That keeps the size."""
-    return _CONVOLUTIONS[dim](given, made, kernel, padding=kernel // 2)
+    return _CONVOLUTIONS[dim](given, made, kernel, padding=kernel // 2, bias=bias)
 
 
 def halving(dim: int, given: int, made: int) -> nn.Module:
@@ -28,11 +28,12 @@ def halving(dim: int, given: int, made: int) -> nn.Module:
     return _CONVOLUTIONS[dim](given, made, 4, stride=2, padding=1)
 
 
-def velocity_head(dim: int, given: int, made: int) -> nn.Module:
-    """A convolution that starts at almost nothing, so that an untrained network moves nothing."""
-    head = convolution(dim, given, made, 3)
+def quiet_head(dim: int, given: int, made: int, bias: bool = True) -> nn.Module:
+    """A convolution that starts at almost nothing, so that an untrained network changes nothing."""
+    head = convolution(dim, given, made, 3, bias)
     nn.init.normal_(head.weight, std=1e-5)
-    nn.init.zeros_(head.bias)
+    if bias:
+        nn.init.zeros_(head.bias)
     return head
 
 

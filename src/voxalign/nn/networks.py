@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from . import architecture as kinds
 from . import fields
-from .blocks import Block, Condition, Decoder, Encoder, conditions, convolution, padded, velocity_head
+from .blocks import Block, Condition, Decoder, Encoder, conditions, convolution, padded, quiet_head
 from .prediction import AffinePrediction, Prediction
 
 _INNER_SQUARINGS = 5  # of the half ways inside a pyramid, where a hundredth of a voxel is enough
@@ -22,7 +22,7 @@ class UNet(nn.Module):
         self.encoder = Encoder(architecture, 2 * architecture.in_channels + 1, architecture.stride)
         self.decoder = Decoder(architecture, architecture.conditioned)
         self.condition = Condition() if architecture.conditioned else None
-        self.head = velocity_head(architecture.dim, architecture.channels[0], architecture.dim)
+        self.head = quiet_head(architecture.dim, architecture.channels[0], architecture.dim, not architecture.antisymmetric)
 
     def forward(self, fixed: Tensor, moving: Tensor, smoothness: float | Tensor | None = None) -> Prediction:
         """Both (B, C, *S)."""
@@ -74,7 +74,7 @@ class _Level(nn.Module):
         above = architecture.hidden if number < architecture.levels - 1 else 0
         given = 2 * architecture.channels[number] + (2 * self.radius + 1) ** architecture.dim + above
         self.block = Block(architecture, given, architecture.hidden, architecture.conditioned)
-        self.head = velocity_head(architecture.dim, architecture.hidden, architecture.dim)
+        self.head = quiet_head(architecture.dim, architecture.hidden, architecture.dim, bias=False)  # it would cancel
 
     def forward(self, features: Tensor, velocity: Tensor | None, hidden: Tensor | None,
                 condition: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -136,7 +136,8 @@ class AffineNet(nn.Module):
         weight = much * as_much
         weight = weight / weight.sum(1, keepdim=True)
         fit = rigid_fit if self.architecture.rigid else affine_fit
-        return AffinePrediction(fit(here, there, weight), tuple(fixed.shape[2:]))
+        matrix = fit(here.double(), there.double(), weight.double())  # centres may lie close together
+        return AffinePrediction(matrix.to(here.dtype), tuple(fixed.shape[2:]))
 
 
 def affine_fit(here: Tensor, there: Tensor, weight: Tensor) -> Tensor:
@@ -178,7 +179,7 @@ class Autoencoder(nn.Module):
         self.architecture = architecture
         self.encoder = Encoder(architecture, architecture.in_channels + 1, 1)
         self.decoder = Decoder(architecture)
-        self.head = velocity_head(architecture.dim, architecture.channels[0], architecture.in_channels)
+        self.head = quiet_head(architecture.dim, architecture.channels[0], architecture.in_channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, *S) with noise -> the same without: what is found of the noise is taken off."""
