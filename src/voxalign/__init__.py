@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .io import load, load_points, load_transform, save, save_points, save_transform, to_nibabel, to_sitk
     from .register import Guide, Registration, Settings
     from .run.api import Result, register
+    from .run.pipeline import pipeline
 
 __version__ = "0.1.0"
 
@@ -42,14 +43,15 @@ _HOME = {
     "io": ("load", "load_points", "load_transform", "save", "save_points", "save_transform", "to_nibabel", "to_sitk"),
     "register": ("Guide", "Registration", "Settings"),
     "run.api": ("Result", "register"),
+    "run.pipeline": ("pipeline",),
     "": ("features", "filters", "losses", "metrics", "phantom", "transforms"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = ["Compose", "Grid", "Guide", "Identity", "Image", "InputError", "InputWarning", "Points", "Registration", "Result", "Settings",
            "Transform", "UsageError", "VoxalignError", "__version__", "compose", "features", "filters", "load", "load_points",
-           "load_transform", "losses", "metrics", "phantom", "register", "resample", "sample", "save", "save_points", "save_transform",
-           "to_nibabel", "to_sitk", "transforms"]
+           "load_transform", "losses", "metrics", "phantom", "pipeline", "register", "resample", "sample", "save", "save_points",
+           "save_transform", "to_nibabel", "to_sitk", "transforms"]
 
 
 def __getattr__(name: str) -> Any:

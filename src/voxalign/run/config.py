@@ -19,8 +19,8 @@ from ..register import PRESETS, Settings
 from .methods import INITIAL, METHODS
 
 _POSITIVE = {"smoothness", "spacing", "window"}
-_HINTS = {**get_type_hints(Settings), "method": Literal[tuple(METHODS)], "preset": Literal[tuple(PRESETS)], "threads": int}
-KEYS = tuple(_HINTS)
+HINTS = {**get_type_hints(Settings), "method": Literal[tuple(METHODS)], "preset": Literal[tuple(PRESETS)], "threads": int}
+KEYS = tuple(HINTS)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def configure(flags: Mapping[str, Any] | None = None, assignments: Sequence[str]
     SecurityError : the file asks for Python objects.
     """
     given = {key: value for key, value in (flags or {}).items() if value is not None}
-    layers = [read(file) if file else {}, dict(map(_assignment, assignments)), given]
+    layers = [read(file) if file else {}, dict(map(assignment, assignments)), given]
     values = {key: checked(key, value) for layer in layers for key, value in layer.items()}
     preset = values.pop("preset", "default")
     values = (asdict(base) if base else {}) | PRESETS[preset] | values
@@ -80,7 +80,8 @@ def read(path: str | Path) -> dict[str, Any]:
     import yaml  # 50 ms, needed only here and in --set
 
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        values, twice = yaml.safe_load(text), _twice(yaml.compose(text, yaml.SafeLoader))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read the configuration file ({error})") from error
     except yaml.constructor.ConstructorError as error:
@@ -89,6 +90,8 @@ def read(path: str | Path) -> dict[str, Any]:
         raise UsageError(f"{path}: not YAML, expected lines such as 'loss: lncc' ({_one_line(error)})") from error
     if not isinstance(values or {}, dict):
         raise UsageError(f"{path}: expected lines such as 'loss: lncc', found a {type(values).__name__}")
+    if twice:
+        raise UsageError(f"{path}: line {twice.start_mark.line + 1}: {twice.value!r} is given twice, expected once")
     return values or {}
 
 
@@ -102,10 +105,11 @@ def checked(key: str, value: Any) -> Any:
     key = choose(key, KEYS, "configuration key")
     if key == "initial":
         return _start(value)
-    return _typed(key, value, _HINTS[key])
+    return _typed(key, value, HINTS[key])
 
 
-def _assignment(text: str) -> tuple[str, Any]:
+def assignment(text: str) -> tuple[str, Any]:
+    """Key and value of ``key=value`` (UsageError if it is none)."""
     import yaml
 
     key, separator, value = text.partition("=")
@@ -161,6 +165,23 @@ def _truth(key: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UsageError(f"{key} = {value!r}: expected true or false")
     return value
+
+
+def _twice(root: Any) -> Any:
+    """The first key (a node) that its mapping holds already; YAML would silently take the later one."""
+    waiting, seen = [root], set()
+    for node in waiting:  # grows while it is walked; aliases may make it a circle
+        if node is None or id(node) in seen or isinstance(node.value, str):
+            continue
+        seen.add(id(node))
+        keys: set[str] = set()
+        for item in node.value:
+            key, value = item if isinstance(item, tuple) else (None, item)
+            waiting.append(value)
+            if key is not None and str(key.value) in keys:
+                return key
+            keys |= {str(key.value)} if key is not None else set()
+    return None
 
 
 def _one_line(error: Exception) -> str:

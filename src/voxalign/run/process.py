@@ -41,8 +41,8 @@ class Step:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = settings_of(choose(self.name, OPERATIONS, "step"))
-        values = {choose(key, known, f"setting of {self.name}"): _value(given, known[key].annotation, f"{self.name}: {key}")
+        known = settings_of(OPERATIONS[choose(self.name, OPERATIONS, "step")])
+        values = {choose(key, known, f"setting of {self.name}"): as_value(given, known[key].annotation, f"{self.name}: {key}")
                   for key, given in self.settings.items()}
         missing = [key for key, setting in known.items() if setting.default is setting.empty and key not in values]
         if missing:
@@ -114,13 +114,12 @@ def process(image: Image, steps: Sequence[Step]) -> Image:
 
 def catalogue() -> dict[str, dict[str, str]]:
     """What steps there are: the settings of each with their defaults, and what it does in a line."""
-    return {name: {"settings": " ".join(_shown(key, setting) for key, setting in settings_of(name).items()),
+    return {name: {"settings": " ".join(_shown(key, setting) for key, setting in settings_of(function).items()),
                    "does": (inspect.getdoc(function) or "").partition("\n")[0]} for name, function in OPERATIONS.items()}
 
 
-def settings_of(name: str) -> dict[str, inspect.Parameter]:
-    """The keywords of a step, with types and defaults."""
-    function = OPERATIONS[name]
+def settings_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The keywords of what a step does, with types and defaults."""
     hints = typing.get_type_hints(function)
     return {key: parameter.replace(annotation=hints[key]) for key, parameter in inspect.signature(function).parameters.items()
             if parameter.kind is parameter.KEYWORD_ONLY}
@@ -138,15 +137,25 @@ def _shown(key: str, setting: inspect.Parameter) -> str:
 
 
 # -------------------------------------------------------------------- texts to values
-def _value(given: Any, kind: Any, what: str) -> Any:
-    """``given`` as one of the kinds that a parameter takes."""
-    kinds = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+def as_value(given: Any, kind: Any, what: str) -> Any:
+    """``given`` as one of the kinds that a parameter takes.
+
+    Raises
+    ------
+    UsageError : it is none of them.
+    """
+    kinds = kinds_of(kind)
     for one in sorted(kinds, key=lambda k: k is not types.NoneType):  # "none" is a word too
         try:
             return _AS[typing.get_origin(one) or one](given)
         except (TypeError, ValueError):
             continue
     raise UsageError(f"{what} is {given!r}: expected {' or '.join(_WORDS[typing.get_origin(one) or one] for one in kinds)}")
+
+
+def kinds_of(kind: Any) -> tuple[Any, ...]:
+    """The members of a union, or the kind itself."""
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
 
 
 def _number(given: Any) -> float:
