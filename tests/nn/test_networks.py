@@ -153,7 +153,7 @@ def test_affine_network_learns_where_things_are():
         (module(fixed, moving).displacement() - u).square().mean().backward()
         optimiser.step()
     fixed, moving, u = pairs(torch.Generator().manual_seed(2))
-    assert (module(fixed, moving).displacement() - u).norm(dim=1).mean() < 0.6 * u.norm(dim=1).mean()
+    assert (module(fixed, moving).displacement() - u).norm(dim=1).mean() < 0.4 * u.norm(dim=1).mean()
 
 
 # ---------------------------------------------------------------- others

@@ -12,6 +12,8 @@ from .prediction import AffinePrediction, Prediction
 
 _INNER_SQUARINGS = 5  # of the half ways inside a pyramid, where a hundredth of a voxel is enough
 
+_FLOOR = 1e-6  # of how much there is of a structure anywhere, for those that are nowhere
+
 
 class UNet(nn.Module):
     """See `architecture.UNet`."""
@@ -124,7 +126,8 @@ class AffineNet(nn.Module):
         """Where each structure is, in voxels of the images (B, K, D), and how much of it there is (B, K)."""
         stride, shape = self.architecture.stride, images.shape[2:]
         levels = self.encoder(padded(images, stride << self.architecture.levels - 1))
-        amounts = functional.softplus(_crop(fields.exact(self.head(self.decoder(levels))), images, stride)).flatten(2)
+        # squares: dark ground counts for nothing from the start, and learning goes several times faster than with softplus or softmax
+        amounts = _crop(fields.exact(self.head(self.decoder(levels))), images, stride).square().flatten(2) + _FLOOR
         lattice = fields.lattice([-(-n // stride) for n in shape], amounts).flatten(1)
         total = amounts.sum(2)
         return (amounts @ lattice.T / total[..., None]) * stride + (stride - 1) / 2, total
