@@ -36,6 +36,8 @@ DEVICES_DEFORMABLE_VOXELS = 0.05  # of 999 voxels in 1000
 # ---- metrics
 OVERLAP = 1e-12  # counts are exact; only the quotient rounds
 SURFACE_MM = 1e-6  # distances between voxel centres
+SIMILARITY = 1e-4  # of correlations and entropies: float32 images
+SSIM_EDGE = 2e-3  # windows cut at the edge of the image (ours) against an image that continues there
 JACOBIAN_LINEAR = 1e-12  # linear maps need no finite differences
 JACOBIAN_FIELD = 2e-4  # float32 displacements divided by a voxel
 JACOBIAN_ANALYTIC = 5e-3  # central differences of a smooth map

@@ -7,7 +7,7 @@ from scipy import ndimage
 from spaces import GRIDS, Displaced, Matrix, homogeneous, itk_image, rotation, tilt, waves
 
 from voxalign.core import Compose, Field, Grid, Identity, InputError, Transform, displacement
-from voxalign.metrics import deformation_summary, jacobian_determinant, nondiffeomorphic_volume_mm3
+from voxalign.metrics import deformation_statistics, deformation_summary, jacobian_determinant, nondiffeomorphic_volume_mm3
 
 
 class Called(Transform):
@@ -180,3 +180,18 @@ def test_a_rough_map_on_real_geometry(data):
     summary = deformation_summary(move, grid)
     assert summary["folded_percent"] == pytest.approx(100 * np.mean(want <= 0), abs=0.01)
     assert summary["sd_log_jacobian"] == pytest.approx(np.log(np.clip(want, 1e-3, None)).std(), abs=1e-3)
+
+
+def test_statistics_hold_the_summary_and_volumes():
+    grid = GRIDS["RAS"]
+    torn = Displaced(Field(60 * waves(grid).field.data, grid))
+    found, inside = deformation_statistics(torn, grid), np.zeros(grid.shape, bool)
+    assert deformation_summary(torn, grid).items() <= found.items()
+    determinants = jacobian_determinant(torn, grid)
+    assert found["folded_mm3"] == pytest.approx((determinants <= 0).sum() * grid.voxel_volume) != 0
+    assert [found[f"jacobian_p{k}"] for k in (1, 99)] == pytest.approx(np.percentile(determinants, (1, 99)), rel=1e-5)
+    volume = nondiffeomorphic_volume_mm3(torn, grid)
+    assert found["nondiffeomorphic_mm3"] == volume and found["nondiffeomorphic_percent"] == pytest.approx(
+        100 * volume / (grid.size * grid.voxel_volume))
+    inside[3:6, 3:6, 3:6] = True
+    assert deformation_statistics(torn, grid, inside)["folded_mm3"] < found["folded_mm3"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from spaces import GRIDS, itk_image
 
 from voxalign.core import Grid, Image, InputError, resample
-from voxalign.metrics import dice_by_label, jaccard_by_label, volume_similarity_by_label
+from voxalign.metrics import dice_by_label, jaccard_by_label, overlap_by_label, volume_similarity_by_label
 
 GRID = Grid((4, 5), np.eye(3))
 
@@ -104,3 +104,13 @@ def test_real_labels_equal_simpleitk(data):
     assert len(dice) == 37 and np.mean(list(dice.values())) == pytest.approx(0.10, abs=0.01)
     for label, value in dice.items():
         assert value == pytest.approx(theirs.GetDiceCoefficient(label), abs=tol.OVERLAP)
+
+
+def test_one_count_serves_all(rng):
+    a, b = _two(rng, GRIDS["RAS"])
+    found = overlap_by_label(a, b)
+    assert found == {"dice": dice_by_label(a, b), "jaccard": jaccard_by_label(a, b), "volume_similarity": volume_similarity_by_label(a, b)}
+    theirs = sitk.LabelOverlapMeasuresImageFilter()
+    theirs.Execute(*[itk_image(i.array.astype(np.int32), a.grid) for i in (a, b)])
+    for label in (1, 2, 5, 77):  # theirs is signed, and twice as large
+        assert found["volume_similarity"][label] == pytest.approx(1 - abs(theirs.GetVolumeSimilarity(label)) / 2, abs=tol.OVERLAP)

@@ -4,7 +4,7 @@ import tolerances as tol
 from spaces import Matrix, homogeneous, tilt, waves
 
 from voxalign.core import Identity, InputError, Points
-from voxalign.metrics import inverse_error_mm, tre_mm
+from voxalign.metrics import by_region, cycle_error_mm, inverse_error_mm, tre_mm
 
 
 def test_tre_of_a_known_shift():
@@ -33,3 +33,16 @@ def test_refused():
         tre_mm(Identity(), np.zeros((2, 3)), np.zeros((3, 3)))
     with pytest.raises(InputError, match="NaN"):
         inverse_error_mm(Identity(), Identity(), [[np.nan, 0, 0]])
+
+
+def test_a_cycle_goes_through_all_spaces_in_order():
+    points = np.random.default_rng(0).normal(0, 20, (10, 3))
+    first, second = tilt(3), Matrix(homogeneous(np.diag([1.1, 0.9, 1.0]), (3, 4, 0)))
+    home = Matrix(np.linalg.inv(second.matrix @ first.matrix))
+    assert cycle_error_mm((first, second, home), points).max() < tol.WORLD_MM < cycle_error_mm((second, first, home), points).max()
+
+
+def test_regions_are_what_names_begin_with():
+    found = by_region(np.array([1.0, 2, 3, 4]), ("lung/1", "lung/2", "heart", ""))
+    assert {name: list(errors) for name, errors in found.items()} == {"lung": [1, 2], "heart": [3]}
+    assert by_region(np.ones(3), None) == {}

@@ -1,5 +1,7 @@
-"""Whether a map and its inverse belong together."""
+"""Whether maps that lead back home do."""
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,17 +11,25 @@ from .landmarks import coordinates
 
 
 def inverse_error_mm(transform: Transform, inverse: Transform, points: Points | ArrayLike) -> NDArray[np.float64]:
-    """How far points are from home after going there and back: ``|inverse(transform(x)) - x|``.
+    """How far points are from home after going there and back: ``|inverse(transform(x)) - x|``; see `cycle_error_mm`."""
+    return cycle_error_mm((transform, inverse), points)
 
-    Necessary for a good registration and not sufficient: the identity has none.
+
+def cycle_error_mm(transforms: Sequence[Transform], points: Points | ArrayLike) -> NDArray[np.float64]:
+    """How far points are from home after a round trip through several spaces, A to B to C to A.
+
+    Necessary for good registrations and not sufficient: identities have none, and errors can cancel.
 
     Parameters
     ----------
-    points : (N, D) mm in the fixed space; those inside the body, say.
+    transforms : in the order in which points go through them.
+    points : (N, D) mm in the first space; those inside the body, say.
 
     Returns
     -------
     (N,) mm.
     """
-    fixed = coordinates(points)
-    return np.linalg.norm(inverse(transform(fixed)) - fixed, axis=-1)
+    home = there = coordinates(points)
+    for transform in transforms:
+        there = transform(there)
+    return np.linalg.norm(there - home, axis=-1)

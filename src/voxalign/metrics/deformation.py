@@ -32,9 +32,35 @@ def deformation_summary(transform: Transform, grid: Grid, mask: ArrayLike | None
     ------
     InputError : dimensions disagree; a mask of another shape or without voxels.
     """
+    return _summary(_determinants(transform, grid, mask))
+
+
+def deformation_statistics(transform: Transform, grid: Grid, mask: ArrayLike | None = None) -> dict[str, float]:
+    """`deformation_summary` and more of the same; arguments and errors as there.
+
+    Returns
+    -------
+    Also ``jacobian_mean``, ``jacobian_p1`` and ``jacobian_p99`` : mean and percentiles of the determinant.
+    ``folded_mm3`` : volume of the voxels that fold (mm^2 in 2-D).
+    ``nondiffeomorphic_mm3``, ``nondiffeomorphic_percent`` : see `nondiffeomorphic_volume_mm3`; in parts of the volume looked at.
+    """
+    determinants = _determinants(transform, grid, mask)
+    low, high = np.percentile(determinants, (1, 99))
+    inverted = nondiffeomorphic_volume_mm3(transform, grid, mask)
+    return _summary(determinants) | {
+        "jacobian_mean": float(determinants.mean(dtype=np.float64)), "jacobian_p1": float(low), "jacobian_p99": float(high),
+        "folded_mm3": float(np.count_nonzero(determinants <= 0)) * grid.voxel_volume,
+        "nondiffeomorphic_mm3": inverted,
+        "nondiffeomorphic_percent": 100 * inverted / (determinants.size * grid.voxel_volume)}
+
+
+def _determinants(transform: Transform, grid: Grid, mask: ArrayLike | None) -> NDArray[np.float32]:
+    """Of the voxels that count."""
     determinants = jacobian_determinant(transform, grid)
-    if mask is not None:
-        determinants = determinants[_checked(mask, grid)]
+    return determinants if mask is None else determinants[_checked(mask, grid)]
+
+
+def _summary(determinants: NDArray[np.float32]) -> dict[str, float]:
     logarithms = np.log(np.maximum(determinants, SMALLEST))
     return {"folded_percent": 100 * float(np.mean(determinants <= 0)),
             "sd_log_jacobian": float(logarithms.std(dtype=np.float64)),

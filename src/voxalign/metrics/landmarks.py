@@ -1,6 +1,8 @@
 """Where named places end up."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -33,3 +35,15 @@ def tre_mm(transform: Transform, fixed_points: Points | ArrayLike, moving_points
 def coordinates(points: Points | ArrayLike) -> NDArray[np.float64]:
     """(N, D) mm of points or of anything `Points` is made of; refuses what `Points` refuses."""
     return (points if isinstance(points, Points) else Points(np.asarray(points, np.float64))).coordinates
+
+
+def by_region(errors: NDArray[np.float64], names: Sequence[str] | None) -> dict[str, NDArray[np.float64]]:
+    """Errors of points by the regions that their names say: what stands before the first ``/`` (``lung/3``), or the whole name.
+
+    Parameters
+    ----------
+    errors : (N,).
+    names : one a point, or None, which makes no regions.
+    """
+    regions = np.array([name.partition("/")[0] for name in names or ()])
+    return {str(region): errors[regions == region] for region in dict.fromkeys(regions) if region}

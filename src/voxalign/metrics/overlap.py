@@ -27,14 +27,12 @@ def dice_by_label(a: Image, b: Image, labels: Iterable[int] | None = None) -> di
     ------
     InputError : no label maps, or not on one grid.
     """
-    labels, in_a, in_b, in_both = _counts(a, b, labels)
-    return _ratios(labels, 2 * in_both, in_a + in_b)
+    return overlap_by_label(a, b, labels)["dice"]
 
 
 def jaccard_by_label(a: Image, b: Image, labels: Iterable[int] | None = None) -> dict[int, float]:
     """Intersection over union of each label; arguments and errors as for `dice_by_label`."""
-    labels, in_a, in_b, in_both = _counts(a, b, labels)
-    return _ratios(labels, in_both, in_a + in_b - in_both)
+    return overlap_by_label(a, b, labels)["jaccard"]
 
 
 def volume_similarity_by_label(a: Image, b: Image, labels: Iterable[int] | None = None) -> dict[int, float]:
@@ -42,8 +40,14 @@ def volume_similarity_by_label(a: Image, b: Image, labels: Iterable[int] | None 
 
     Arguments and errors as for `dice_by_label`.
     """
-    labels, in_a, in_b, _ = _counts(a, b, labels)
-    return _ratios(labels, in_a + in_b - np.abs(in_a - in_b), in_a + in_b)
+    return overlap_by_label(a, b, labels)["volume_similarity"]
+
+
+def overlap_by_label(a: Image, b: Image, labels: Iterable[int] | None = None) -> dict[str, dict[int, float]]:
+    """``dice``, ``jaccard`` and ``volume_similarity``, each by label, of one count; arguments and errors as for `dice_by_label`."""
+    labels, in_a, in_b, in_both = _counts(a, b, labels)
+    return {"dice": _ratios(labels, 2 * in_both, in_a + in_b), "jaccard": _ratios(labels, in_both, in_a + in_b - in_both),
+            "volume_similarity": _ratios(labels, in_a + in_b - np.abs(in_a - in_b), in_a + in_b)}
 
 
 def label_arrays(a: Image, b: Image) -> tuple[NDArray, NDArray]:
