@@ -168,6 +168,7 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "separable": _separable,
     "smooth": lambda shape, rng: [(rng.random((2, *shape)).astype(np.float32), (0.6, 1.3, 0.0)[:len(shape)])],
     "soft_classes": lambda shape, rng: [(rng.uniform(-0.2, 1.3, shape).astype(np.float32), bins) for bins in (2, 9)],
+    "spans": lambda shape, rng: [(rng.random(shape) < share,) for share in (0.0, 0.1, 0.9)],
     "squared_gradient": lambda shape, rng: [(rng.random((3, *shape)), (1.0, 0.4, 2.0)[:len(shape)], mask)
                                             for mask in (None, rng.random(shape) < 0.7)],
     "ssim": _ssim,
@@ -213,6 +214,25 @@ def test_memory_given_for_the_answer_changes_nothing(name, shape):
         arrays = want if isinstance(want, tuple) else (want,)
         memory = np.stack([a for a in arrays if isinstance(a, np.ndarray)]) if isinstance(want, tuple) else want
         _same(getattr(kernels, name)(*case, out=np.full_like(memory, np.nan)), want, 0.0)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+@pytest.mark.parametrize("name", [name for name in shared if "within" in signature(getattr(kernels, name)).parameters])
+def test_only_what_is_wanted_is_written(name, shape):
+    blob = gaussian_filter(np.random.default_rng(len(name)).random(shape), 1.5)
+    for mask in (blob > np.median(blob), blob > blob.max(), np.ones(shape, bool)):
+        for case in CASES[name](shape, np.random.default_rng([*shape, len(name)])):
+            tolerance = tol.KERNEL_LOOSER.get(name, tol.KERNEL)
+            _same(_within(kernels, name, case, mask), _within(reference, name, case, mask), tolerance)
+
+
+def _within(module, name: str, case: tuple, mask: np.ndarray) -> object:
+    """The answer of a kernel of ``module`` at the voxels of ``mask``, in memory that held something else."""
+    memory = {}
+    if "out" in signature(getattr(reference, name)).parameters:
+        shape = np.shape(getattr(reference, name)(*case))
+        memory["out"] = np.random.default_rng(3).random(shape, np.float32)
+    return getattr(module, name)(*case, **memory, within=module.spans(mask))
 
 
 @pytest.mark.parametrize("name", shared)

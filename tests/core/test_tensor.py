@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import is_dataclass, replace
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from voxalign.core.kernels import reference
 torch = pytest.importorskip("torch")
 tensor = pytest.importorskip("voxalign.core.kernels.tensor")
 DEVICE = os.environ.get("VOXALIGN_TEST_DEVICE", "cpu")
-NAMES = [name for name in shared if name != "gaussian_weights"]
+NAMES = [name for name in shared if name not in ("gaussian_weights", "spans")]
 OWN = [name for name in NAMES if name in vars(tensor)]  # the others go through NumPy
 
 
@@ -53,6 +54,21 @@ def test_equals_its_reference(name, shape):
         want = getattr(reference, name)(*case)
         got = _numpy(getattr(kernels, name)(*_arguments(name, case)))
         _same(got, want, tol.KERNEL_TENSOR_LOOSER.get(name, tol.KERNEL_TENSOR))
+
+
+@pytest.mark.parametrize("shape", [(9, 11, 13), (1, 7, 9), (11, 13)], ids=lambda shape: "x".join(map(str, shape)))
+@pytest.mark.parametrize("name", [name for name in OWN if "within" in signature(getattr(reference, name)).parameters])
+def test_only_what_is_wanted_is_written(name, shape):
+    rng = np.random.default_rng(len(name))
+    mask = rng.random(shape) < 0.2
+    for case in CASES[name](shape, rng):
+        memory = {}
+        if "out" in signature(getattr(reference, name)).parameters:
+            memory["out"] = rng.random(np.shape(getattr(reference, name)(*case)), np.float32)
+        want = getattr(reference, name)(*case, **memory, within=reference.spans(mask))
+        given = {name: _tensors(value) for name, value in memory.items()}
+        got = getattr(kernels, name)(*_arguments(name, case), **given, within=kernels.spans(_tensors(mask)))
+        _same(_numpy(got), want, tol.KERNEL_TENSOR_LOOSER.get(name, tol.KERNEL_TENSOR))
 
 
 @pytest.mark.parametrize("name", NAMES)

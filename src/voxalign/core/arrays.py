@@ -50,13 +50,15 @@ def empty(shape: tuple[int, ...], array: Any) -> Any:
 
 def full(shape: tuple[int, ...], value: Any, array: Any) -> Any:
     """One value everywhere, of the kind, the type and the place of ``array``."""
-    return array.new_ones(shape) * value if is_tensor(array) else np.full(shape, value, array.dtype)
+    if is_tensor(array):
+        return array.new_ones(shape) * value  # a value may be a tensor, which nobody waits for
+    return np.full(shape, value, array.dtype) if value else np.zeros(shape, array.dtype)  # zeros take no memory before they are used
 
 
 def keep(array: Any, mask: Any, other: float = 0.0) -> Any:
     """``array`` with ``other`` where it does not count; all of it counts if ``mask`` is None."""
     if is_tensor(array):
-        return array if mask is None else array.where(mask, array.new_full((), other))
+        return array.contiguous() if mask is None else array.where(mask, array.new_full((), other))
     return np.ascontiguousarray(array, np.float32) if mask is None else np.where(mask, array, np.float32(other))
 
 

@@ -56,8 +56,12 @@ class Bound(ABC):
     """A loss that knows its fixed image."""
 
     @abstractmethod
-    def terms(self, moved: NDArray[np.float32]) -> Terms:
-        """Value, residual and curvature at ``moved`` (*shape), about 0 to 1; the arrays are good until the next call."""
+    def terms(self, moved: NDArray[np.float32], within: Any = None) -> Terms:
+        """Value, residual and curvature at ``moved`` (*shape), about 0 to 1; the arrays are good until the next call.
+
+        ``within`` (`kernels.spans`) says which voxels somebody will look at: a loss may spare itself the others, which then hold nothing
+        that counts. It must be the same at every call.
+        """
 
 
 def masked(array: NDArray, mask: NDArray | None) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class _BoundNCC(Bound):
     total: int
     squares: float
 
-    def terms(self, moved: NDArray) -> Terms:
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
         moved = _centred(moved, self.mask, self.total)
         squares, covariance = max(arrays.dot(moved, moved), 1e-12), arrays.dot(moved, self.fixed)
         squared = covariance**2 / (squares * self.squares)
@@ -69,7 +69,7 @@ class LNCC(Loss):
         weights = window_weights(self.radius, self.window, fixed.shape)
         fixed = masked(fixed, mask)
         windows = kernels.window_statistics(fixed, mask, weights)
-        return _BoundLNCC(fixed, mask, windows, self.noise, None if arrays.is_tensor(fixed) else np.empty((5, *fixed.shape), np.float32))
+        return _BoundLNCC(fixed, mask, windows, self.noise, None if arrays.is_tensor(fixed) else np.zeros((5, *fixed.shape), np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,5 +80,5 @@ class _BoundLNCC(Bound):
     noise: float
     work: NDArray[np.float32] | None  # allocated once: new memory costs as much as the sums
 
-    def terms(self, moved: NDArray) -> Terms:
-        return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.noise, self.work))
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
+        return Terms(*kernels.lncc(self.fixed, masked(moved, self.mask), self.windows, self.noise, self.work, within))

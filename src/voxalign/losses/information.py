@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,7 @@ class _BoundHistogram(Bound):
     total: int
     measure: Callable[[NDArray], tuple[float, NDArray, float]]  # loss, minus its derivative in each bin, scale of the curvature
 
-    def terms(self, moved: NDArray) -> Terms:
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
         joint = kernels.joint_histogram(self.fixed, moved, self.bins) / self.total
         value, table, scale = self.measure(joint)
         residual = kernels.lookup(self.fixed, moved, table)
@@ -132,7 +133,7 @@ class _BoundCrossEntropy(Bound):
     mask: NDArray[np.bool_] | None
     bins: int
 
-    def terms(self, moved: NDArray) -> Terms:
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
         half = 2.0 * (self.bins - 1) ** 2  # 1 / (2 s^2)
         moved = masked(moved, self.mask)
         mean, variance, logarithm = kernels.soft_classes(moved, self.bins)

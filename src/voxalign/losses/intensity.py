@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class _BoundMSE(Bound):
     total: int
     variance: float
 
-    def terms(self, moved: NDArray) -> Terms:
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
         residual = masked(self.fixed - moved, self.mask) * (1 / self.variance)
         value = arrays.dot(residual, residual) * (self.variance / self.total)
         return Terms(value, residual, masked(arrays.full(moved.shape, 1 / self.variance, moved), self.mask))

@@ -44,6 +44,6 @@ class _BoundSSIM(Bound):
     weights: list[NDArray[np.float32]]
     work: Any  # memory, allocated once
 
-    def terms(self, moved: NDArray) -> Terms:
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
         total, residual, curvature = kernels.ssim(self.fixed, masked(moved, self.mask), self.moments, self.weights, self.work)
         return Terms(1 - total / count(self.fixed, self.mask), masked(residual, self.mask), masked(curvature, self.mask))

@@ -46,7 +46,7 @@ class _BoundNGF(Bound):
     edge: float
     work: Any  # memory, allocated once
 
-    def terms(self, moved: NDArray) -> Terms:
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
         moved = masked(moved, self.mask)
         total, residual, curvature = kernels.ngf(self.field, moved, self.inverse, self.edge, self.mask, self.work)
         return Terms(1 - total / count(moved, self.mask), residual, curvature)
@@ -95,7 +95,7 @@ class _BoundMIND(Bound):
     scale: float  # 1 / (2 variance of the fixed descriptors)
     work: Any  # memory, allocated once
 
-    def terms(self, moved: NDArray) -> Terms:
+    def terms(self, moved: NDArray, within: Any = None) -> Terms:
         moved = masked(moved, self.mask)
         total, residual = kernels.mind_difference(self.fixed, moved, self.radius, self.dilation, self.mask, self.work)
         return Terms(self.scale * total / count(moved, self.mask), residual * self.scale, self._curvature(moved))

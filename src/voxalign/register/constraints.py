@@ -149,8 +149,8 @@ class SlidingOnGrid:
 
     regions: Sequence[NDArray[np.bool_]]
 
-    def smooth(self, data: NDArray, sigma: Sequence[float], out: NDArray | None = None) -> NDArray:
-        """`kernels.smooth` that takes no value across an interface (normalised convolution, Knutsson & Westin 1993)."""
+    def smooth(self, data: NDArray, sigma: Sequence[float], out: NDArray | None = None, within: None = None) -> NDArray:
+        """`kernels.smooth`, of everything, that takes no value across an interface (normalised convolution, Knutsson & Westin 1993)."""
         out = np.zeros_like(data) if out is None else out
         for region in self.regions:
             weight = kernels.smooth(region[None].astype(np.float32), sigma)

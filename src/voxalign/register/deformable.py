@@ -22,6 +22,7 @@ from .prepare import Scaled, foreground
 _MARGIN = 12  # voxels of the finest level kept around the foreground; the map is the identity at their outer end
 _RAMP = 4  # voxels over which it becomes so
 _WINDOW = 4  # steps over which progress is judged
+_AROUND = 8  # voxels around what either image shows that take part in a level; nothing but background lies beyond
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Constraints:
     rigid: RigidRegions | None = None
     sliding: Sliding | None = None
 
+    @property
+    def free(self) -> bool:
+        """Whether there are none."""
+        return self.landmarks is self.rigid is self.sliding is None
+
 
 @dataclass(frozen=True, eq=False)
 class Progress:
@@ -91,14 +97,13 @@ class Progress:
     grid: Grid
 
 
-def working_grid(fixed: Scaled, spacing: float | None) -> Grid:
-    """The part of the fixed grid that holds the foreground and a margin, at ``spacing`` mm or the fixed image's own."""
+def working_image(fixed: Scaled, spacing: float | None) -> Scaled:
+    """The part of the fixed image that holds the foreground and a margin, at ``spacing`` mm or its own."""
     level = fixed if spacing is None else fixed.at(spacing)
     bounds = arrays.bounds(foreground(level))
     if bounds is None:
-        return level.grid
-    start, stop = np.maximum(bounds[0] - _MARGIN, 0), np.minimum(bounds[1] + _MARGIN, level.grid.shape)
-    return level.grid.crop(start, stop)
+        return level
+    return level.crop(np.maximum(bounds[0] - _MARGIN, 0), np.minimum(bounds[1] + _MARGIN, level.grid.shape))
 
 
 def levels(grid: Grid) -> list[float]:
@@ -133,12 +138,14 @@ class _Level:
         self.weights = (self.grid.spacing.min() / self.grid.spacing) ** 2
         self.fluid, self.elastic = (s * np.sqrt(self.weights) for s in (regularity.fluid, regularity.elastic))
         data, dim = channels[0].fixed.data, self.grid.dim
-        self.moved, self.equation, self.room, self.spare = (
-            arrays.empty((*n, *self.grid.shape), data) for n in ((), (dim + 1,), (dim + 1,), (dim,)))
+        self.within = kernels.spans(_shown(channels)) if constraints.free else None
+        self.equation, self.room = (arrays.full((dim + 1, *self.grid.shape), 0, data) for _ in range(2))
 
     def descend(self, u: NDArray, steps: int) -> Iterator[tuple[float, NDArray]]:
         """Steps until ``steps`` or until the loss no longer falls; yields the loss before each and the map after it."""
         bound = [c.losses[0].bind(c.fixed.data, _both(c.fixed, c.moving, u)) for c in self.channels]
+        self.moved = [kernels.warp(c.moving.data, u) for c in self.channels]
+        self.spare = u + 0  # a copy, of a tensor too
         values: list[float] = []
         for _ in range(steps):
             values.append(self._force(u, bound))
@@ -151,11 +158,11 @@ class _Level:
         """The loss at ``u``; the equation of the next step goes to `equation`."""
         total = 0.0
         for number, (channel, loss) in enumerate(zip(self.channels, bound, strict=True)):
-            self.moved = kernels.warp(channel.moving.data, u, self.moved)
-            terms = loss.terms(self.moved)
+            moved = self.moved[number] = kernels.warp(channel.moving.data, u, self.moved[number], self.within)
+            terms = loss.terms(moved, self.within)
             total = total + channel.weight * terms.value
             into = self.room if number else self.equation
-            into = kernels.force(self.moved, terms.residual, terms.curvature, self.weights, self.regularity.demons, into)
+            into = kernels.force(moved, terms.residual, terms.curvature, self.weights, self.regularity.demons, into, self.within)
             if number:
                 self.equation += channel.weight * into
             else:
@@ -167,16 +174,23 @@ class _Level:
     def _move(self, u: NDArray) -> NDArray:
         """``u`` after the step that `equation` asks for."""
         kept = self.regularity
-        self.room = self.smooth(self.equation, self.fluid, self.room)
-        update = kernels.step(self.room, self.weights, kept.step, kept.damping, kept.longest, self.equation[: len(u)])
-        self.spare = kernels.compose_near(update, u, self.spare)
-        u = self.smooth(self.spare, self.elastic, u)
+        self.room = self.smooth(self.equation, self.fluid, self.room, self.within)
+        update = kernels.step(self.room, self.weights, kept.step, kept.damping, kept.longest, self.equation[: len(u)], self.within)
+        self.spare = kernels.compose_near(update, u, self.spare, self.within)
+        u = self.smooth(self.spare, self.elastic, u, self.within)
         if kept.volume:
-            u = kernels.relax_volume(u, self.weights, kept.volume, u)
+            u = kernels.relax_volume(u, self.weights, kept.volume, u, self.within)
         _hold_faces(u)
         if self.rigid is not None:
             self.rigid.project(u)
         return u
+
+
+def _shown(channels: Sequence[Channel]) -> NDArray[np.bool_]:
+    """What any of the images shows, and `_AROUND` voxels more."""
+    shown = sum(arrays.as_floats(foreground(image)) for channel in channels for image in (channel.fixed, channel.moving))
+    taps = np.ones(2 * _AROUND + 1, np.float32)
+    return kernels.separable(shown[None], [taps] * shown.ndim, False)[0] > 0
 
 
 def _both(fixed: Scaled, moving: Scaled, u: NDArray) -> NDArray[np.bool_] | None:

@@ -1,7 +1,7 @@
 """What both images go through before anything is compared: robust intensities, foreground, coarser versions."""
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ class Scaled:
     data: NDArray[np.float32]
     grid: Grid
     mask: NDArray[np.bool_] | None = None
+    _coarser: dict[tuple[int, ...], Scaled] = field(default_factory=dict, repr=False)  # made once: several stages ask for the same
 
     def at(self, spacing: float) -> Scaled:
         """The same box with voxels of ``spacing`` mm where its own are smaller; means of the voxels they cover."""
@@ -37,10 +38,20 @@ class Scaled:
         grid = self.grid.with_spacing(spacing)
         if grid.shape == self.grid.shape:
             return self
+        if grid.shape not in self._coarser:
+            self._coarser[grid.shape] = self._pulled(grid)
+        return self._coarser[grid.shape]
+
+    def _pulled(self, grid: Grid) -> Scaled:
         identity = Identity(grid.dim)
         data = pull(self.data[None], self.grid, grid, identity)[0]  # cell-centred: at twice the spacing the mean of 2^D voxels
         mask = None if self.mask is None else pull(arrays.as_floats(self.mask)[None], self.grid, grid, identity)[0] > 0.99
-        return replace(self, data=data, grid=grid, mask=mask)
+        return Scaled(data, grid, mask)
+
+    def crop(self, start: NDArray[np.int_], stop: NDArray[np.int_]) -> Scaled:
+        """Voxels from ``start`` to before ``stop``."""
+        part = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
+        return Scaled(arrays.keep(self.data[part], None), self.grid.crop(start, stop), None if self.mask is None else self.mask[part])
 
 
 def scale(image: Image, device: str = "cpu") -> Scaled:
@@ -77,7 +88,6 @@ def onto(image: Scaled, grid: Grid, transform: Transform | None) -> Scaled:
     transform = transform or Identity(grid.dim)
     if (image.grid.spacing * 1.5 < grid.spacing.min()).any():
         image = image.at(float(grid.spacing.min()))
-    data = pull(image.data[None], image.grid, grid, transform)[0]
-    weight = arrays.full(image.data.shape, 1, image.data) if image.mask is None else arrays.as_floats(image.mask)
-    mask = pull(weight[None], image.grid, grid, transform)[0] > 0.99
+    data = pull(image.data[None], image.grid, grid, transform, outside=-1.0)[0]  # intensities are not negative: -1 is outside
+    mask = data >= 0 if image.mask is None else pull(arrays.as_floats(image.mask)[None], image.grid, grid, transform)[0] > 0.99
     return Scaled(arrays.keep(data, mask), grid, None if mask.all() else mask)

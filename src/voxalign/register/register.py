@@ -131,8 +131,8 @@ class _Run:
     # ---------------------------------------------------------------- deformable
     def _deformable(self, start: Transform) -> Transform:
         """The deformation before ``start`` that brings the images together."""
-        grid = deformable.working_grid(self.fixed, self.settings.spacing)
-        fixed, moving = onto(self.fixed, grid, None), onto(self.moving, grid, start)
+        fixed = deformable.working_image(self.fixed, self.settings.spacing)
+        grid, moving = fixed.grid, onto(self.moving, fixed.grid, start)
         spacings = deformable.levels(grid)
         steps = _per_level(self.settings.iterations, len(spacings))
         fine = [len(spacings) - k <= 2 for k in range(len(spacings))]

@@ -58,6 +58,7 @@ sample = _either(_chosen.sample)
 separable = _either(_chosen.separable)
 smooth = _either(_chosen.smooth)
 soft_classes = _either(_chosen.soft_classes)
+spans = _either(_chosen.spans)
 squared_gradient = _either(_chosen.squared_gradient)
 ssim = _either(_chosen.ssim)
 step = _either(_chosen.step)
@@ -68,4 +69,4 @@ window_statistics = _either(_chosen.window_statistics)
 __all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads",
            "gradient", "histograms", "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup", "mind",
            "mind_difference", "ngf", "normal_equations", "pull", "relax_volume", "sample", "separable", "set_threads", "smooth",
-           "soft_classes", "squared_gradient", "ssim", "step", "warp", "window_moments", "window_statistics"]
+           "soft_classes", "spans", "squared_gradient", "ssim", "step", "warp", "window_moments", "window_statistics"]

@@ -26,40 +26,44 @@ class _Three(ctypes.Structure):
     _fields_ = [("n0", I32), ("n1", I32), ("n2", I32)]
 
 
+class _Shape(ctypes.Structure):
+    _fields_ = [("n0", I32), ("n1", I32), ("n2", I32), ("rows", PTR)]
+
+
 class _Weights(ctypes.Structure):
     _fields_ = [("w0", PTR), ("w1", PTR), ("w2", PTR)]
 
 
 _SIGNATURES = {
-    "vx_pull": [PTR, I32, I32, _Three, PTR, _Three, PTR, PTR, PTR, I32, F64, PTR, _Three],
-    "vx_sample": [PTR, I32, I32, _Three, PTR, I64, I32, F64, PTR],
-    "vx_warp": [PTR, _Three, PTR, PTR, _Three],
-    "vx_filter": [PTR, I32, _Three, PTR, I32, PTR, I32, PTR, I32, I32, PTR],
-    "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Three, _Three, _Weights, F32, F32, PTR, PTR],
-    "vx_lncc_residual": [PTR, PTR, PTR, _Three, _Three, _Weights, PTR, PTR],
-    "vx_force": [PTR, PTR, PTR, _Three, PTR, F32, PTR],
-    "vx_step": [PTR, I64, PTR, F32, F32, F32, PTR],
-    "vx_compose": [PTR, PTR, _Three, PTR],
-    "vx_compose_near": [PTR, PTR, _Three, PTR],
-    "vx_divergence": [PTR, _Three, PTR],
-    "vx_add_gradient": [PTR, _Three, PTR, F32, PTR],
-    "vx_jacobian": [PTR, _Three, PTR],
-    "vx_invert": [PTR, _Three, F32, I32, PTR, PTR],
-    "vx_normal": [PTR, PTR, PTR, _Three, PTR, PTR],
-    "vx_histograms": [PTR, PTR, I64, PTR, _Three, PTR, I32, PTR],
-    "vx_joint": [PTR, PTR, _Three, I32, PTR],
-    "vx_lookup": [PTR, PTR, _Three, I32, PTR, PTR],
-    "vx_ssim_fit": [PTR, PTR, PTR, _Three, _Three, _Weights, F32, F32, PTR, PTR],
-    "vx_ssim_residual": [PTR, PTR, PTR, _Three, _Three, _Weights, PTR, PTR],
+    "vx_pull": [PTR, I32, I32, _Shape, PTR, _Shape, PTR, PTR, PTR, I32, F64, PTR, _Shape],
+    "vx_sample": [PTR, I32, I32, _Shape, PTR, I64, I32, F64, PTR],
+    "vx_warp": [PTR, _Shape, PTR, PTR, _Shape],
+    "vx_filter": [PTR, I32, _Shape, PTR, I32, PTR, I32, PTR, I32, I32, PTR],
+    "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Shape, _Three, _Weights, F32, F32, PTR, PTR],
+    "vx_lncc_residual": [PTR, PTR, PTR, _Shape, _Three, _Weights, PTR, PTR],
+    "vx_force": [PTR, PTR, PTR, _Shape, PTR, F32, PTR],
+    "vx_step": [PTR, _Shape, PTR, F32, F32, F32, PTR],
+    "vx_compose": [PTR, PTR, _Shape, PTR],
+    "vx_compose_near": [PTR, PTR, _Shape, PTR],
+    "vx_divergence": [PTR, _Shape, PTR],
+    "vx_add_gradient": [PTR, _Shape, PTR, F32, PTR],
+    "vx_jacobian": [PTR, _Shape, PTR],
+    "vx_invert": [PTR, _Shape, F32, I32, PTR, PTR],
+    "vx_normal": [PTR, PTR, PTR, _Shape, PTR, PTR],
+    "vx_histograms": [PTR, PTR, I64, PTR, _Shape, PTR, I32, PTR],
+    "vx_joint": [PTR, PTR, _Shape, I32, PTR],
+    "vx_lookup": [PTR, PTR, _Shape, I32, PTR, PTR],
+    "vx_ssim_fit": [PTR, PTR, PTR, _Shape, _Three, _Weights, F32, F32, PTR, PTR],
+    "vx_ssim_residual": [PTR, PTR, PTR, _Shape, _Three, _Weights, PTR, PTR],
     "vx_soft_classes": [PTR, I64, I32, PTR],
-    "vx_mind": [PTR, PTR, _Three, _Three, _Weights, _Three, I32, F32, F32, PTR],
-    "vx_mind_fit": [PTR, PTR, PTR, _Three, _Three, _Weights, _Three, I32, F32, F32, PTR, PTR],
-    "vx_mind_sides": [PTR, PTR, PTR, _Three, _Three, _Weights, _Three, I32, F32, PTR],
-    "vx_mind_residual": [PTR, PTR, _Three, _Three, I32, PTR],
-    "vx_gradient": [PTR, PTR, _Three, PTR, PTR],
-    "vx_squared_gradient": [PTR, I32, PTR, _Three, PTR, PTR],
-    "vx_ngf_fit": [PTR, PTR, PTR, _Three, PTR, F32, PTR, PTR],
-    "vx_ngf_residual": [PTR, PTR, _Three, PTR, PTR, PTR],
+    "vx_mind": [PTR, PTR, _Shape, _Three, _Weights, _Three, I32, F32, F32, PTR],
+    "vx_mind_fit": [PTR, PTR, PTR, _Shape, _Three, _Weights, _Three, I32, F32, F32, PTR, PTR],
+    "vx_mind_sides": [PTR, PTR, PTR, _Shape, _Three, _Weights, _Three, I32, F32, PTR],
+    "vx_mind_residual": [PTR, PTR, _Shape, _Three, I32, PTR],
+    "vx_gradient": [PTR, PTR, _Shape, PTR, PTR],
+    "vx_squared_gradient": [PTR, I32, PTR, _Shape, PTR, PTR],
+    "vx_ngf_fit": [PTR, PTR, PTR, _Shape, PTR, F32, PTR, PTR],
+    "vx_ngf_residual": [PTR, PTR, _Shape, PTR, PTR, PTR],
 }
 
 
@@ -99,8 +103,13 @@ def _run(name: str, *arguments, over: int, grain: int = 1) -> None:
     split(lambda a, b: function(*plain, a, b), over, grain)
 
 
-def _shape(shape: tuple[int, ...]) -> _Three:
-    return _Three(*((1,) * (3 - len(shape)) + tuple(shape)))
+def _shape(shape: tuple[int, ...], within: NDArray | None = None) -> _Shape:
+    """As the kernels are told; they leave alone what is not ``within``."""
+    rows = None if within is None else within.ctypes.data
+    return _Shape(*((1,) * (3 - len(shape)) + tuple(shape)), rows)
+
+
+spans = reference.spans
 
 
 def _three(values, first) -> tuple:
@@ -172,30 +181,30 @@ def _rows(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape[:-1]))
 
 
-def warp(image: NDArray, u: NDArray, out: NDArray | None = None) -> NDArray:
+def warp(image: NDArray, u: NDArray, out: NDArray | None = None, within: NDArray | None = None) -> NDArray:
     """See `reference.warp`."""
     shape = u.shape[1:]
     out = np.empty(shape, np.float32) if out is None else out
-    _run("vx_warp", _f32(image), _shape(image.shape), _field(u), out, _shape(shape), over=_rows(shape), grain=16)
+    _run("vx_warp", _f32(image), _shape(image.shape), _field(u), out, _shape(shape, within), over=_rows(shape), grain=16)
     return out
 
 
-def separable(data: NDArray, weights, edge: bool = True, out: NDArray | None = None) -> NDArray:
+def separable(data: NDArray, weights, edge: bool = True, out: NDArray | None = None, within: NDArray | None = None) -> NDArray:
     """See `reference.separable`."""
     data = _f32(data)
     out = np.empty_like(data) if out is None else out
     taps = [_f32(w) for w in _three(weights, np.ones(1))]
     if max(map(len, taps)) > _MOST_TAPS:
-        return reference.separable(data, weights, edge)
+        return reference.separable(data, weights, edge, out, within)
     pairs = [v for w in taps for v in (w, len(w) // 2)]
-    shape = _shape(data.shape[1:])
+    shape = _shape(data.shape[1:], within)
     _run("vx_filter", data, len(data), shape, *pairs, int(edge), out, over=shape.n0)
     return out
 
 
-def smooth(data: NDArray, sigma, out: NDArray | None = None) -> NDArray:
+def smooth(data: NDArray, sigma, out: NDArray | None = None, within: NDArray | None = None) -> NDArray:
     """See `reference.smooth`."""
-    return separable(data, [gaussian_weights(s) for s in sigma], True, out)
+    return separable(data, [gaussian_weights(s) for s in sigma], True, out, within)
 
 
 def window_statistics(fixed: NDArray, mask: NDArray | None, weights) -> WindowStatistics:
@@ -204,14 +213,17 @@ def window_statistics(fixed: NDArray, mask: NDArray | None, weights) -> WindowSt
 
 
 def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float = 0.0,
-         work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
-    """See `reference.lncc`; ``work`` (5, *shape) spares the allocation, and holds the answer until the next call."""
+         work: NDArray | None = None, within: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+    """See `reference.lncc`; ``work`` (5, *shape) spares the allocation, and holds the answer until the next call.
+
+    With ``within`` it must be 0 elsewhere.
+    """
     taps = [_f32(w) for w in _three(windows.weights, np.ones(1))]
-    shape, r = _shape(fixed.shape), _Three(*(len(w) // 2 for w in taps))
+    shape, r = _shape(fixed.shape, within), _Three(*(len(w) // 2 for w in taps))
     if max(r.n0, r.n1, r.n2) > _MOST_RADIUS:
-        return reference.lncc(fixed, moved, windows, noise)
+        return reference.lncc(fixed, moved, windows, noise, None, within)
     weights = _Weights(*(w.ctypes.data for w in taps))
-    work = np.empty((5, *fixed.shape), np.float32) if work is None else work
+    work = (np.empty if within is None else np.zeros)((5, *fixed.shape), np.float32) if work is None else work
     terms, out, values = work[:3], work[3:], np.zeros(shape.n0)
     blocks = -(-shape.n0 // _BLOCK)
     _run("vx_lncc_fit", fixed, moved, windows.icount, windows.mean, windows.ivar, shape, r, weights, windows.floor, noise, terms, values,
@@ -222,22 +234,25 @@ def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float
     return 1.0 + float(values.sum()) / windows.total, out[0], out[1]
 
 
-def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights, kappa: float, out: NDArray | None = None) -> NDArray:
+def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights, kappa: float, out: NDArray | None = None,
+          within: NDArray | None = None) -> NDArray:
     """See `reference.force`."""
-    shape = _shape(moved.shape)
-    out = np.empty((4, *moved.shape), np.float32) if out is None or len(out) != 4 else out
+    shape = _shape(moved.shape, within)
+    out = _room(out, 4, moved.shape)
     _run("vx_force", _f32(moved), _f32(residual), _f32(curvature), shape, _f32(_three(weights, 0.0)), kappa, out, over=shape.n0)
     return out if moved.ndim == 3 else out[1:]
 
 
-def step(force: NDArray, weights, length: float, damping: float, longest: float, out: NDArray | None = None) -> NDArray:
+def step(force: NDArray, weights, length: float, damping: float, longest: float, out: NDArray | None = None,
+         within: NDArray | None = None) -> NDArray:
     """See `reference.step`."""
     dim = len(force) - 1
     if dim == 2:
         force = np.concatenate([np.zeros_like(force[:1]), force])
-    out = np.empty((3, *force.shape[1:]), np.float32) if out is None or len(out) != 3 else out
-    size = int(np.prod(force.shape[1:]))
-    _run("vx_step", _f32(force), size, _f32(_three(weights, 0.0)), length, damping, longest, out, over=size, grain=8192)
+    shape = force.shape[1:]
+    out = _room(out, 3, shape)
+    _run("vx_step", _f32(force), _shape(shape, within), _f32(_three(weights, 0.0)), length, damping, longest, out,
+         over=_rows(shape), grain=64)
     return _unfield(out, dim)
 
 
@@ -246,32 +261,40 @@ def compose_fields(first: NDArray, second: NDArray, out: NDArray | None = None) 
     return _compose("vx_compose", first, second, out)
 
 
-def compose_near(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray:
+def compose_near(first: NDArray, second: NDArray, out: NDArray | None = None, within: NDArray | None = None) -> NDArray:
     """See `reference.compose_near`."""
-    return _compose("vx_compose_near", first, second, out)
+    return _compose("vx_compose_near", first, second, out, within)
 
 
-def _compose(name: str, first: NDArray, second: NDArray, out: NDArray | None) -> NDArray:
-    a, b = _field(first), _field(second)
-    out = np.empty_like(a) if out is None or len(out) != 3 else out
-    _run(name, a, b, _shape(first.shape[1:]), out, over=_rows(first.shape[1:]), grain=16)
+def _compose(name: str, first: NDArray, second: NDArray, out: NDArray | None, within: NDArray | None = None) -> NDArray:
+    a, b, shape = _field(first), _field(second), first.shape[1:]
+    out = _room(out, 3, shape)
+    _run(name, a, b, _shape(shape, within), out, over=_rows(shape), grain=16)
     return _unfield(out, len(first))
 
 
-def relax_volume(u: NDArray, weights, amount: float, out: NDArray | None = None) -> NDArray:
+def _room(out: NDArray | None, components: int, shape: tuple[int, ...]) -> NDArray:
+    """Memory for ``components`` volumes: ``out``, below a new first one where a 2-D field has one less."""
+    if out is None:
+        return np.empty((components, *shape), np.float32)
+    return out if len(out) == components else np.concatenate([np.zeros_like(out[:1]), out])
+
+
+def relax_volume(u: NDArray, weights, amount: float, out: NDArray | None = None, within: NDArray | None = None) -> NDArray:
     """See `reference.relax_volume`; ``out`` may be ``u`` itself."""
-    shape, dim = _shape(u.shape[1:]), len(u)
-    a = _field(u)
-    change = np.empty(u.shape[1:], np.float32)
-    if out is not None and len(out) == 3:
-        if out is not u:
-            out[:] = a
-        a = out
-    elif a is u:
-        a = a.copy()
-    _run("vx_divergence", a, shape, change, over=_rows(u.shape[1:]), grain=16)
-    _run("vx_add_gradient", change, shape, _f32(_three(weights, 0.0)), amount, a, over=_rows(u.shape[1:]), grain=16)
+    shape, dim, rows = _shape(u.shape[1:], within), len(u), _rows(u.shape[1:])
+    a, change = _field(u), np.empty(u.shape[1:], np.float32)
+    _run("vx_divergence", a, shape, change, over=rows, grain=16)
+    if out is not u or a is not u:
+        a = _copied(a, _room(out, 3, u.shape[1:]), within)
+    _run("vx_add_gradient", change, shape, _f32(_three(weights, 0.0)), amount, a, over=rows, grain=16)
     return _unfield(a, dim)
+
+
+def _copied(u: NDArray, out: NDArray, within: NDArray | None) -> NDArray:
+    """``out`` with the values of ``u``, where they are wanted."""
+    out[:] = reference._kept(u, out, within)
+    return out
 
 
 def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray:

@@ -2,12 +2,14 @@
 
 Conventions of this folder: volumes are (n0, n1, n2), batches (C, n0, n1, n2); 2-D data come without the first axis.
 Positions and displacements are in voxels of the array they index. Nothing here knows of millimetres. ``out`` and ``work`` are memory
-that the compiled versions may use for their answer, which is always returned; here they are left alone.
+that the compiled versions may use for their answer, which is always returned; here they are left alone. ``within``, made by `spans`, says
+which voxels are wanted: all others of the answer are those of ``out``, which must then be given.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,27 @@ def _ndimage():
     from scipy import ndimage
 
     return ndimage
+
+
+def spans(mask: NDArray) -> NDArray[np.int32]:
+    """Of each row of the last axis the first voxel of ``mask`` (*shape) and one past its last, (rows, 2); 0, 0 for a row with none."""
+    mask = mask.reshape(-1, mask.shape[-1])
+    low, high = mask.argmax(1), mask.shape[1] - mask[:, ::-1].argmax(1)
+    return (np.stack([low, high], 1) * mask.any(1, keepdims=True)).astype(np.int32)
+
+
+def _inside(within: NDArray, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """The voxels of `spans`, (*shape)."""
+    x = np.arange(shape[-1])
+    return ((x >= within[:, :1]) & (x < within[:, 1:])).reshape(shape)
+
+
+def _kept(answer: NDArray, out: NDArray | None, within: NDArray | None) -> NDArray:
+    """``answer``, and ``out`` where it was not wanted; the rows of ``within`` are those of the last axes."""
+    if within is None:
+        return answer
+    rows = answer.reshape(-1, len(within), answer.shape[-1])
+    return np.where(_inside(within, rows.shape[1:]), rows, np.reshape(out, rows.shape)).reshape(answer.shape)
 
 
 def sample(data: NDArray, index: NDArray, interpolation: str = "linear", outside: float = 0.0) -> NDArray:
@@ -89,9 +112,9 @@ def compose_fields(first: NDArray, second: NDArray, out: NDArray | None = None) 
     return (first + _read(second, _lattice(first.shape[1:]) + first)).astype(np.float32)
 
 
-def compose_near(first: NDArray, second: NDArray, out: NDArray | None = None) -> NDArray[np.float32]:
+def compose_near(first: NDArray, second: NDArray, out: NDArray | None = None, within: NDArray | None = None) -> NDArray[np.float32]:
     """`compose_fields` for a ``first`` of less than one voxel in every component, which the fast version needs no gathers for."""
-    return compose_fields(first, second)
+    return _kept(compose_fields(first, second), out, within)
 
 
 def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray[np.float32]:
@@ -116,7 +139,8 @@ def _jacobian(displacement: NDArray) -> NDArray[np.float64]:
     return jacobian + np.eye(dim)
 
 
-def relax_volume(u: NDArray, weights: Sequence[float], amount: float, out: NDArray | None = None) -> NDArray[np.float32]:
+def relax_volume(u: NDArray, weights: Sequence[float], amount: float, out: NDArray | None = None,
+                 within: NDArray | None = None) -> NDArray[np.float32]:
     """One explicit step of ``du/dt = grad div u`` of a displacement (D, *shape): it evens out changes of volume and leaves shear alone.
 
     The step of Navier-Cauchy elasticity that belongs to Lame's first parameter. ``weights``: (reference spacing / spacing)^2 of each axis;
@@ -126,7 +150,7 @@ def relax_volume(u: NDArray, weights: Sequence[float], amount: float, out: NDArr
     u = u.astype(np.float64)
     divergence = sum(np.diff(c, axis=k, prepend=np.take(c, [0], k)) for k, c in enumerate(u))
     gradient = [np.diff(divergence, axis=k, append=np.take(divergence, [-1], k)) for k in range(len(u))]
-    return (u + amount * np.reshape(weights, (-1,) + (1,) * len(u)) * np.stack(gradient)).astype(np.float32)
+    return _kept((u + amount * np.reshape(weights, (-1,) + (1,) * len(u)) * np.stack(gradient)).astype(np.float32), out, within)
 
 
 def jacobian_determinant(displacement: NDArray) -> NDArray[np.float32]:
@@ -170,9 +194,9 @@ def _solve(matrices: NDArray, values: NDArray) -> NDArray[np.float64]:
     return np.linalg.solve(matrices, values.T[..., None])[..., 0].T
 
 
-def warp(image: NDArray, u: NDArray, out: NDArray | None = None) -> NDArray[np.float32]:
+def warp(image: NDArray, u: NDArray, out: NDArray | None = None, within: NDArray | None = None) -> NDArray[np.float32]:
     """``image(x + u(x))`` for every x, (*shape) and (D, *out) -> (*out); edge values continue outside."""
-    return _read(image[None], _lattice(u.shape[1:]) + u)[0].astype(np.float32)
+    return _kept(_read(image[None], _lattice(u.shape[1:]) + u)[0].astype(np.float32), out, within)
 
 
 # ---------------------------------------------------------------- filters
@@ -183,17 +207,18 @@ def gaussian_weights(sigma: float, truncate: float = 2.5) -> NDArray[np.float32]
     return (taps / taps.sum()).astype(np.float32)
 
 
-def separable(data: NDArray, weights: Sequence[NDArray], edge: bool = True, out: NDArray | None = None) -> NDArray[np.float32]:
+def separable(data: NDArray, weights: Sequence[NDArray], edge: bool = True, out: NDArray | None = None,
+              within: NDArray | None = None) -> NDArray[np.float32]:
     """Correlate (C, *shape) with one odd filter along each axis; outside lies the edge value, or 0."""
-    out = np.asarray(data, np.float64)
+    answer = np.asarray(data, np.float64)
     for axis, taps in enumerate(weights):
-        out = _ndimage().correlate1d(out, taps, axis + 1, mode="nearest" if edge else "constant")
-    return out.astype(np.float32)
+        answer = _ndimage().correlate1d(answer, taps, axis + 1, mode="nearest" if edge else "constant")
+    return _kept(answer.astype(np.float32), out, within)
 
 
-def smooth(data: NDArray, sigma: Sequence[float], out: NDArray | None = None) -> NDArray[np.float32]:
+def smooth(data: NDArray, sigma: Sequence[float], out: NDArray | None = None, within: NDArray | None = None) -> NDArray[np.float32]:
     """Gaussian smoothing of (C, *shape), sigma in voxels for each axis."""
-    return separable(data, [gaussian_weights(s) for s in sigma])
+    return separable(data, [gaussian_weights(s) for s in sigma], True, out, within)
 
 
 # ---------------------------------------------------------------- losses: value, residual, curvature
@@ -214,25 +239,34 @@ class WindowStatistics:
 
 def window_statistics(fixed: NDArray, mask: NDArray | None, weights: Sequence[NDArray], box: Callable = separable) -> WindowStatistics:
     """`WindowStatistics` of ``fixed`` (*shape), 0 where masked; windows have 2 r + 1 weights along each axis and are cut at the edges."""
-    inside = np.ones(fixed.shape, np.float32) if mask is None else mask.astype(np.float32)
-    count, total, squares = box(np.stack([inside, fixed * inside, fixed * fixed * inside]), weights, False)
-    floor = 2e-6 * float(np.prod([w.sum() for w in weights]))
-    icount = 1 / np.maximum(count, 1e-6)
+    icount = 1 / np.maximum(_counts(fixed.shape, weights) if mask is None else box(mask[None], weights, False)[0], np.float32(1e-6))
+    total, squares = box(np.stack([fixed, fixed * fixed]), weights, False)
+    floor = np.float32(2e-6 * np.prod([w.sum() for w in weights]))
     mean = total * icount
-    about = squares - mean * total
-    ivar = (inside / (np.maximum(about, 0) + floor)).astype(np.float32)
+    squares -= mean * total
+    ivar = 1 / (np.maximum(squares, 0, out=squares) + floor)
+    if mask is not None:
+        ivar *= mask
     total_count = max(int(fixed.size if mask is None else mask.sum()), 1)
-    return WindowStatistics(icount, mean, ivar, mask, tuple(weights), total_count, floor)
+    return WindowStatistics(icount, mean, ivar, mask, tuple(weights), total_count, float(floor))
+
+
+def _counts(shape: tuple[int, ...], weights: Sequence[NDArray]) -> NDArray[np.float32]:
+    """Sum of the weights of each window that lie inside, (*shape)."""
+    lines = [np.convolve(np.ones(n, np.float32), w)[len(w) // 2 :][:n].astype(np.float32) for n, w in zip(shape, weights, strict=True)]
+    return reduce(np.multiply.outer, lines)
 
 
 def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float = 0.0,
-         work: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
+         work: NDArray | None = None, within: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
     """1 - mean r2, r2 the squared local correlation, or with a noise n > 0: 1 + mean (1 + n) log(1 - r2 / (1 + n)).
 
     Both images (*shape), 0 where masked. Squared local correlation: Avants et al. 2008 (doi:10.1016/j.media.2007.06.004); its logarithm is
     the mutual information of two Gaussian variables, and weighs a window by how well it fits already. Residual: window sums of the
-    derivative; curvature: window sums of r2 / moved variance, the Gauss-Newton weight of the local linear fit.
+    derivative; curvature: window sums of r2 / moved variance, the Gauss-Newton weight of the local linear fit. ``within``: windows about
+    other voxels are left out (as if r2 were 0 there), and there residual and curvature are 0.
     """
+    wanted = 1 if within is None else _inside(within, fixed.shape)
     sums = separable(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), windows.weights, False).astype(np.float64)
     mean = sums[0] * windows.icount
     variance, covariance = sums[1] - mean * sums[0], sums[2] - windows.mean * sums[0]
@@ -242,9 +276,9 @@ def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float
     beta = squared * inverse
     left = 1 + noise - np.minimum(squared, 1)
     loss, gain = ((1 + noise) * np.log(left / (1 + noise)), (1 + noise) / left) if noise > 0 else (-squared, 1)
-    alpha, beta = alpha * gain, beta * gain
+    loss, alpha, beta = loss * wanted, alpha * gain * wanted, beta * gain * wanted
     a, b, c = separable(np.stack([alpha, beta, beta * mean - alpha * windows.mean]), windows.weights, False)
-    inside = 1 if windows.mask is None else windows.mask
+    inside = wanted if windows.mask is None else windows.mask & wanted
     return 1 + loss.sum() / windows.total, (fixed * a - moved * b + c) * inside, b * inside
 
 
@@ -289,7 +323,7 @@ def _gradient(moved: NDArray) -> NDArray[np.float64]:
 
 
 def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights: Sequence[float], kappa: float,
-          out: NDArray | None = None) -> NDArray[np.float32]:
+          out: NDArray | None = None, within: NDArray | None = None) -> NDArray[np.float32]:
     """Force and stiffness of each voxel, (D + 1, *shape): k G and c sum_i w_i G_i^2 + kappa k^2 / c, with G the central differences.
 
     ``weights``: (reference spacing / spacing)^2 of each axis, which makes it a statement about millimetres. The last term bounds the
@@ -297,15 +331,15 @@ def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights: Sequen
     """
     g = _gradient(moved)
     stiffness = curvature * sum(w * d * d for w, d in zip(weights, g, strict=True)) + kappa * residual**2 / np.maximum(curvature, 1e-9)
-    return np.concatenate([residual * g, stiffness[None]]).astype(np.float32)
+    return _kept(np.concatenate([residual * g, stiffness[None]]).astype(np.float32), out, within)
 
 
 def step(force: NDArray, weights: Sequence[float], length: float, damping: float, longest: float,
-         out: NDArray | None = None) -> NDArray[np.float32]:
+         out: NDArray | None = None, within: NDArray | None = None) -> NDArray[np.float32]:
     """Update ``length * w f / (stiffness + damping)`` in voxels, (D + 1, *shape) -> (D, *shape), shortened to ``longest`` voxels."""
     update = length * np.reshape(weights, (-1,) + (1,) * (force.ndim - 1)) * force[:-1] / (force[-1] + damping)
     size = np.sqrt((update**2).sum(0))
-    return (update * np.minimum(1, longest / np.maximum(size, 1e-12))).astype(np.float32)
+    return _kept((update * np.minimum(1, longest / np.maximum(size, 1e-12))).astype(np.float32), out, within)
 
 
 def normal_equations(moved: NDArray, residual: NDArray, curvature: NDArray) -> tuple[NDArray, NDArray]:

@@ -33,6 +33,17 @@ _MOST_POSITIONS = 1 << 24  # read at once by `histograms`
 
 # ---------------------------------------------------------------- positions
 @lru_cache(maxsize=64)
+def spans(mask: Tensor) -> Tensor:
+    """See `reference.spans`; here the voxels themselves, (*shape) bool: each row filled from its first to its last."""
+    before, after = mask.cummax(-1).values, mask.flip(-1).cummax(-1).values.flip(-1)
+    return before & after
+
+
+def _kept(answer: Tensor, out: Tensor | None, within: Tensor | None) -> Tensor:
+    """See `reference._kept`."""
+    return answer if within is None else torch.where(within, answer, out)
+
+
 def _ramp(n: int, axis: int, dim: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """0 ... n - 1 along one of ``dim`` axes."""
     with torch.inference_mode(False):
@@ -143,9 +154,9 @@ def _spread(positions: list[Tensor], shape: Sequence[int]) -> list[Tensor]:
     return [p.expand(*shape) for p in positions]
 
 
-def warp(image: Tensor, u: Tensor, out: Tensor | None = None) -> Tensor:
+def warp(image: Tensor, u: Tensor, out: Tensor | None = None, within: Tensor | None = None) -> Tensor:
     """See `reference.warp`; exact gradients in the image and in the displacement."""
-    return _read(image[None], _moved_lattice(u))[0]
+    return _kept(_read(image[None], _moved_lattice(u))[0], out, within)
 
 
 # ---------------------------------------------------------------- displacement fields, in voxels of their own grid
@@ -154,7 +165,9 @@ def compose_fields(first: Tensor, second: Tensor, out: Tensor | None = None) -> 
     return first + _read(second, _moved_lattice(first))
 
 
-compose_near = compose_fields
+def compose_near(first: Tensor, second: Tensor, out: Tensor | None = None, within: Tensor | None = None) -> Tensor:
+    """See `reference.compose_near`."""
+    return _kept(compose_fields(first, second), out, within)
 
 
 def exponentiate(velocity: Tensor, squarings: int = 7) -> Tensor:
@@ -165,11 +178,11 @@ def exponentiate(velocity: Tensor, squarings: int = 7) -> Tensor:
     return u
 
 
-def relax_volume(u: Tensor, weights: Sequence[float], amount: float, out: Tensor | None = None) -> Tensor:
+def relax_volume(u: Tensor, weights: Sequence[float], amount: float, out: Tensor | None = None, within: Tensor | None = None) -> Tensor:
     """See `reference.relax_volume`."""
     divergence = sum(torch.diff(c, dim=k, prepend=c.narrow(k, 0, 1)) for k, c in enumerate(u))
     gradient = [torch.diff(divergence, dim=k, append=divergence.narrow(k, -1, 1)) for k in range(len(u))]
-    return torch.stack([c + amount * float(w) * g for c, w, g in zip(u, weights, gradient, strict=True)])
+    return _kept(torch.stack([c + amount * float(w) * g for c, w, g in zip(u, weights, gradient, strict=True)]), out, within)
 
 
 def jacobian_determinant(u: Tensor) -> Tensor:
@@ -230,12 +243,13 @@ def _solve(matrices: Tensor, values: Tensor) -> Tensor:
 
 
 # ---------------------------------------------------------------- filters
-def separable(data: Tensor, weights: Sequence[NDArray], edge: bool = True, out: Tensor | None = None) -> Tensor:
+def separable(data: Tensor, weights: Sequence[NDArray], edge: bool = True, out: Tensor | None = None,
+              within: Tensor | None = None) -> Tensor:
     """See `reference.separable`."""
     with _full_precision(data):
         for axis, taps in enumerate(weights, 1):
             data = _filtered(data, axis, tuple(np.asarray(taps, np.float64).tolist()), edge)
-    return data
+    return _kept(data, out, within)
 
 
 def _filtered(data: Tensor, axis: int, taps: tuple[float, ...], edge: bool) -> Tensor:
@@ -275,9 +289,9 @@ def _full_precision(data: Tensor) -> Iterator[None]:
         torch.set_float32_matmul_precision(setting)
 
 
-def smooth(data: Tensor, sigma: Sequence[float], out: Tensor | None = None) -> Tensor:
+def smooth(data: Tensor, sigma: Sequence[float], out: Tensor | None = None, within: Tensor | None = None) -> Tensor:
     """See `reference.smooth`."""
-    return separable(data, [gaussian_weights(float(s)) for s in sigma])
+    return separable(data, [gaussian_weights(float(s)) for s in sigma], True, out, within)
 
 
 # ---------------------------------------------------------------- losses
@@ -295,7 +309,7 @@ def window_statistics(fixed: Tensor, mask: Tensor | None, weights: Sequence[NDAr
 
 
 def lncc(fixed: Tensor, moved: Tensor, windows: WindowStatistics, noise: float = 0.0,
-         work: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+         work: Tensor | None = None, within: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """See `reference.lncc`; the value is a tensor, so that nobody waits for it."""
     total, squares, products = separable(torch.stack([moved, moved * moved, moved * fixed]), windows.weights, False)
     mean = total * windows.icount
@@ -307,10 +321,13 @@ def lncc(fixed: Tensor, moved: Tensor, windows: WindowStatistics, noise: float =
     if noise > 0:
         left = (1 + noise - squared.clamp(max=1)) / (1 + noise)
         loss, alpha, beta = (1 + noise) * left.log(), alpha / left, beta / left
+    if within is not None:
+        loss, alpha, beta = loss * within, alpha * within, beta * within
     a, b, c = separable(torch.stack([alpha, beta, beta * mean - alpha * windows.mean]), windows.weights, False)
     residual = fixed * a - moved * b + c
-    if windows.mask is not None:
-        residual, b = residual * windows.mask, b * windows.mask
+    for mask in (windows.mask, within):
+        if mask is not None:
+            residual, b = residual * mask, b * mask
     return 1 + loss.double().sum() / windows.total, residual, b
 
 
@@ -449,19 +466,22 @@ def _gradient(moved: Tensor) -> Tensor:
     return torch.cat([g[:-1], g[-1:] * ends])
 
 
-def force(moved: Tensor, residual: Tensor, curvature: Tensor, weights: Sequence[float], kappa: float, out: Tensor | None = None) -> Tensor:
+def force(moved: Tensor, residual: Tensor, curvature: Tensor, weights: Sequence[float], kappa: float, out: Tensor | None = None,
+          within: Tensor | None = None) -> Tensor:
     """See `reference.force`."""
     g = _gradient(moved)
     squares = sum(float(w) * d * d for w, d in zip(weights, g, strict=True))
-    return torch.stack([residual * d for d in g] + [curvature * squares + kappa * residual**2 / curvature.clamp(min=1e-9)])
+    force = torch.stack([residual * d for d in g] + [curvature * squares + kappa * residual**2 / curvature.clamp(min=1e-9)])
+    return _kept(force, out, within)
 
 
-def step(force: Tensor, weights: Sequence[float], length: float, damping: float, longest: float, out: Tensor | None = None) -> Tensor:
+def step(force: Tensor, weights: Sequence[float], length: float, damping: float, longest: float, out: Tensor | None = None,
+         within: Tensor | None = None) -> Tensor:
     """See `reference.step`."""
     softness = length / (force[-1] + damping)
     update = torch.stack([float(w) * f * softness for w, f in zip(weights, force[:-1], strict=True)])
     size = torch.linalg.vector_norm(update, dim=0)
-    return update * (longest / size.clamp(min=1e-12)).clamp(max=1)
+    return _kept(update * (longest / size.clamp(min=1e-12)).clamp(max=1), out, within)
 
 
 def normal_equations(moved: Tensor, residual: Tensor, curvature: Tensor) -> tuple[NDArray, NDArray]:

@@ -50,12 +50,37 @@ typedef float U8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t i32;
 typedef int64_t i64;
 
-typedef struct { i32 n0, n1, n2; } Shape;
+/* rows: for each row of the last axis the first voxel that is computed and one past the last, or NULL for all of every row */
+typedef struct { i32 n0, n1, n2; const i32 *rows; } Shape;
+typedef struct { i32 lo, hi; } Span;
 
 INLINE float minf(float a, float b) { return a < b ? a : b; }
 INLINE float maxf(float a, float b) { return a > b ? a : b; }
 INLINE i32 mini(i32 a, i32 b) { return a < b ? a : b; }
 INLINE i32 maxi(i32 a, i32 b) { return a > b ? a : b; }
+
+INLINE Span span(Shape s, i64 row)
+{
+    Span all = {0, s.n2}, some = {s.rows ? s.rows[2 * row] : 0, s.rows ? s.rows[2 * row + 1] : 0};
+    return s.rows ? some : all;
+}
+
+/* the voxels of two spans and those between them; one with lo >= hi is empty */
+INLINE Span both(Span a, Span b)
+{
+    Span hull = {mini(a.lo, b.lo), maxi(a.hi, b.hi)};
+    return a.lo >= a.hi ? b : (b.lo >= b.hi ? a : hull);
+}
+
+/* every voxel within r of those computed in rows y - around .. y + around of plane z; lo >= hi if there is none */
+INLINE Span reach(Shape s, i64 z, i32 y, i32 around, i32 r)
+{
+    Span all = {0, s.n2}, some = {s.n2, 0};
+    if (!s.rows) return all;
+    for (i32 k = maxi(y - around, 0); k <= mini(y + around, s.n1 - 1); k++) some = both(some, span(s, z * s.n1 + k));
+    if (some.lo < some.hi) { some.lo = maxi(some.lo - r, 0); some.hi = mini(some.hi + r, s.n2); }
+    return some;
+}
 
 /* distance in memory to the next voxel along an axis; 0 on an axis of one voxel, so that both neighbours are the same */
 INLINE i32 stride0(Shape s) { return s.n0 > 1 ? s.n1 * s.n2 : 0; }

@@ -1,4 +1,5 @@
-/* Displacement fields in voxels of their own grid, (3, n0, n1, n2): forces, steps, composition, Jacobian, inverse. */
+/* Displacement fields in voxels of their own grid, (3, n0, n1, n2): forces, steps, composition, Jacobian, inverse. Where a shape has rows,
+   forces, steps, compose_near and the two of volume leave all other voxels as they were. */
 #include "common.h"
 
 /* planes [a, b): Gauss-Newton force of a residual k and curvature c of the moved image, G = its central differences:
@@ -16,9 +17,10 @@ API void vx_force(const float *moved, const float *residual, const float *curvat
             const float *restrict zm = J - (z > 0 ? plane : 0), *restrict zp = J + (z < s.n0 - 1 ? plane : 0);
             const float *restrict ym = J - (y > 0 ? s.n2 : 0), *restrict yp = J + (y < s.n1 - 1 ? s.n2 : 0);
             float *restrict o0 = out + at, *restrict o1 = o0 + size, *restrict o2 = o1 + size, *restrict o3 = o2 + size;
+            const Span p = span(s, z * s.n1 + y);
             diff[0] = diff[s.n2 - 1] = 0.f;
-            SIMD for (i32 x = 1; x < s.n2 - 1; x++) diff[x] = .5f * (J[x + 1] - J[x - 1]);
-            SIMD for (i32 x = 0; x < s.n2; x++) {
+            SIMD for (i32 x = maxi(p.lo, 1); x < mini(p.hi, s.n2 - 1); x++) diff[x] = .5f * (J[x + 1] - J[x - 1]);
+            SIMD for (i32 x = p.lo; x < p.hi; x++) {
                 float g0 = .5f * (zp[x] - zm[x]), g1 = .5f * (yp[x] - ym[x]), g2 = diff[x], kx = k[x], cx = c[x];
                 o0[x] = kx * g0; o1[x] = kx * g1; o2[x] = kx * g2;
                 o3[x] = cx * (w0 * g0 * g0 + w1 * g1 * g1 + w2 * g2 * g2) + kappa * kx * kx / maxf(cx, 1e-9f);
@@ -27,16 +29,20 @@ API void vx_force(const float *moved, const float *residual, const float *curvat
     free(diff);
 }
 
-/* voxels [a, b): update = step w f / (f[3] + lambda), shortened to `longest` voxels; in place allowed */
-API void vx_step(const float *force, i64 size, const float *w, float step, float lambda, float longest, float *out, i64 a, i64 b)
+/* rows [a, b): update = step w f / (f[3] + lambda), shortened to `longest` voxels; in place allowed */
+API void vx_step(const float *force, Shape s, const float *w, float step, float lambda, float longest, float *out, i64 a, i64 b)
 {
+    const i64 size = (i64)s.n0 * s.n1 * s.n2;
     const float w0 = w[0] * step, w1 = w[1] * step, w2 = w[2] * step;
-    const float *f0 = force, *f1 = f0 + size, *f2 = f1 + size, *f3 = f2 + size;
-    float *o0 = out, *o1 = o0 + size, *o2 = o1 + size;
-    SIMD for (i64 x = a; x < b; x++) {
-        float i = 1.f / (f3[x] + lambda), v0 = w0 * f0[x] * i, v1 = w1 * f1[x] * i, v2 = w2 * f2[x] * i;
-        float n = sqrtf(v0 * v0 + v1 * v1 + v2 * v2), k = minf(1.f, longest / maxf(n, 1e-12f));
-        o0[x] = k * v0; o1[x] = k * v1; o2[x] = k * v2;
+    for (i64 row = a; row < b; row++) {
+        const float *f0 = force + row * s.n2, *f1 = f0 + size, *f2 = f1 + size, *f3 = f2 + size;
+        float *o0 = out + row * s.n2, *o1 = o0 + size, *o2 = o1 + size;
+        const Span p = span(s, row);
+        SIMD for (i32 x = p.lo; x < p.hi; x++) {
+            float i = 1.f / (f3[x] + lambda), v0 = w0 * f0[x] * i, v1 = w1 * f1[x] * i, v2 = w2 * f2[x] * i;
+            float n = sqrtf(v0 * v0 + v1 * v1 + v2 * v2), k = minf(1.f, longest / maxf(n, 1e-12f));
+            o0[x] = k * v0; o1[x] = k * v1; o2[x] = k * v2;
+        }
     }
 }
 
@@ -60,44 +66,46 @@ API void vx_compose(const float *d, const float *u, Shape s, float *out, i64 a, 
     }
 }
 
+/* u at x + d(x): hat weights along each axis on the voxel x, on m before and on p after it, in nine rows q */
+#define HATS(x, m, p) (xl * COLUMN(m) + xc * COLUMN(x) + xh * COLUMN(p))
+#define COLUMN(i) (zl * (yl * q[0][i] + yc * q[1][i] + yh * q[2][i]) + zc * (yl * q[3][i] + yc * q[4][i] + yh * q[5][i]) \
+                 + zh * (yl * q[6][i] + yc * q[7][i] + yh * q[8][i]))
+#define NEAR(x, m, p)                                                                                       \
+    do {                                                                                                    \
+        const float t0 = d0[x], t1 = d1[x], t2 = d2[x];                                                     \
+        const float zh = maxf(t0, 0.f), zl = maxf(-t0, 0.f), zc = 1.f - zh - zl;                            \
+        const float yh = maxf(t1, 0.f), yl = maxf(-t1, 0.f), yc = 1.f - yh - yl;                            \
+        const float xh = maxf(t2, 0.f), xl = maxf(-t2, 0.f), xc = 1.f - xh - xl;                            \
+        o[x] = own[x] + HATS(x, m, p);                                                                      \
+    } while (0)
+
 /* the same for |d| < 1 in every component: hat weights on the 27 neighbours, contiguous loads instead of gathers */
 API void vx_compose_near(const float *d, const float *u, Shape s, float *out, i64 a, i64 b)
 {
     const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
-    float *pad = malloc(9 * (size_t)(s.n2 + 2) * sizeof(float));
     for (i64 row = a; row < b; row++) {
         const i64 z = row / s.n1, y = row % s.n1;
+        const Span part = span(s, row);
+        if (part.lo >= part.hi) continue;
+        const i64 above[3] = {z > 0 ? -plane : 0, 0, z < s.n0 - 1 ? plane : 0}, beside[3] = {y > 0 ? -s.n2 : 0, 0, y < s.n1 - 1 ? s.n2 : 0};
         const float *restrict d0 = d + row * s.n2, *restrict d1 = d0 + size, *restrict d2 = d1 + size;
         for (int c = 0; c < 3; c++) {
             float *restrict o = out + c * size + row * s.n2;
-            const float *restrict own = d + c * size + row * s.n2;
-            const float *p[9];
-            for (int k = 0; k < 9; k++) {                     /* the nine rows, each with its ends repeated */
-                i64 zz = z + k / 3 - 1, yy = y + k % 3 - 1;
-                zz = zz < 0 ? 0 : (zz >= s.n0 ? s.n0 - 1 : zz);
-                yy = yy < 0 ? 0 : (yy >= s.n1 ? s.n1 - 1 : yy);
-                float *q = pad + (size_t)k * (s.n2 + 2);
-                memcpy(q + 1, u + c * size + zz * plane + yy * s.n2, (size_t)s.n2 * sizeof(float));
-                q[0] = q[1]; q[s.n2 + 1] = q[s.n2];
-                p[k] = q;
-            }
-            const float *restrict a0 = p[0], *restrict a1 = p[1], *restrict a2 = p[2], *restrict b0 = p[3], *restrict b1 = p[4],
-                        *restrict b2 = p[5], *restrict c0 = p[6], *restrict c1 = p[7], *restrict c2 = p[8];
-            SIMD for (i32 x = 0; x < s.n2; x++) {
-                float t0 = d0[x], t1 = d1[x], t2 = d2[x];
-                float zh = maxf(t0, 0.f), zl = maxf(-t0, 0.f), zc = 1.f - zh - zl;
-                float yh = maxf(t1, 0.f), yl = maxf(-t1, 0.f), yc = 1.f - yh - yl;
-                float xh = maxf(t2, 0.f), xl = maxf(-t2, 0.f), xc = 1.f - xh - xl;
-#define COLUMN(i) (zl * (yl * a0[i] + yc * a1[i] + yh * a2[i]) + zc * (yl * b0[i] + yc * b1[i] + yh * b2[i]) + zh * (yl * c0[i] + yc * c1[i] + yh * c2[i]))
-                o[x] = own[x] + xl * COLUMN(x) + xc * COLUMN(x + 1) + xh * COLUMN(x + 2);
-#undef COLUMN
-            }
+            const float *restrict own = d + c * size + row * s.n2, *restrict q[9];
+            for (int k = 0; k < 9; k++) q[k] = u + c * size + row * s.n2 + above[k / 3] + beside[k % 3];
+            const i32 last = s.n2 - 1;
+            if (part.lo == 0) NEAR(0, 0, mini(1, last));
+            SIMD for (i32 x = maxi(part.lo, 1); x < mini(part.hi, last); x++) NEAR(x, x - 1, x + 1);
+            if (part.hi == s.n2 && last > 0) NEAR(last, last - 1, last);
         }
     }
-    free(pad);
 }
+#undef NEAR
+#undef COLUMN
+#undef HATS
 
-/* rows [a, b): divergence by differences to the voxel before; nothing across the first faces */
+/* rows [a, b): divergence by differences to the voxel before, nothing across the first faces; also of the voxel after one that s holds,
+   for the gradient there */
 API void vx_divergence(const float *u, Shape s, float *out, i64 a, i64 b)
 {
     const i64 plane = (i64)s.n1 * s.n2, size = plane * s.n0;
@@ -105,8 +113,12 @@ API void vx_divergence(const float *u, Shape s, float *out, i64 a, i64 b)
         const float *restrict u0 = u + row * s.n2, *restrict u1 = u0 + size, *restrict u2 = u1 + size;
         const float *restrict z = row >= s.n1 ? u0 - plane : u0, *restrict y = row % s.n1 ? u1 - s.n2 : u1;
         float *restrict o = out + row * s.n2;
-        o[0] = (u0[0] - z[0]) + (u1[0] - y[0]);
-        SIMD for (i32 x = 1; x < s.n2; x++) o[x] = (u0[x] - z[x]) + (u1[x] - y[x]) + (u2[x] - u2[x - 1]);
+        Span p = span(s, row);
+        if (row >= s.n1) p = both(p, span(s, row - s.n1));
+        if (row % s.n1) p = both(p, span(s, row - 1));
+        p.hi = mini(p.hi + 1, s.n2);
+        if (p.lo == 0 && p.hi > 0) o[0] = (u0[0] - z[0]) + (u1[0] - y[0]);
+        SIMD for (i32 x = maxi(p.lo, 1); x < p.hi; x++) o[x] = (u0[x] - z[x]) + (u1[x] - y[x]) + (u2[x] - u2[x - 1]);
     }
 }
 
@@ -119,11 +131,13 @@ API void vx_add_gradient(const float *d, Shape s, const float *w, float amount, 
         const float *restrict c = d + row * s.n2, *restrict z = row / s.n1 < s.n0 - 1 ? c + plane : c;
         const float *restrict y = row % s.n1 < s.n1 - 1 ? c + s.n2 : c;
         float *restrict u0 = u + row * s.n2, *restrict u1 = u0 + size, *restrict u2 = u1 + size;
-        SIMD for (i32 x = 0; x < s.n2 - 1; x++) {
+        const Span p = span(s, row);
+        SIMD for (i32 x = p.lo; x < mini(p.hi, s.n2 - 1); x++) {
             u0[x] += w0 * (z[x] - c[x]);
             u1[x] += w1 * (y[x] - c[x]);
             u2[x] += w2 * (c[x + 1] - c[x]);
         }
+        if (p.hi < s.n2 || p.lo >= p.hi) continue;
         u0[s.n2 - 1] += w0 * (z[s.n2 - 1] - c[s.n2 - 1]);
         u1[s.n2 - 1] += w1 * (y[s.n2 - 1] - c[s.n2 - 1]);
     }

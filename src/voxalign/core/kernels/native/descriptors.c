@@ -45,8 +45,9 @@ static void sides(const Context *g, Shape s, i32 z, i32 y, const float **side)
             for (i32 x = 0; x < s.n2; x++) g->rows[(i64)k * s.n2 + x] = g->mask[at + x] ? side[k][x] : 0.f;
 }
 
-static void enter_differences(const void *given, Shape s, const float *v, i32 lo, i32 hi, i32 y, float *const *row)
+static void enter_differences(const void *given, Shape s, const float *v, i32 lo, i32 hi, i32 y, Span whole, float *const *row)
 {
+    (void)whole;
     const Context *g = given;
     const float *side[SIDES];
     for (i32 z = lo; z <= hi; z++) {
@@ -76,8 +77,9 @@ static void spread_row(float *const *sum, i32 pairs, float noise, i32 n, float *
 
 typedef struct { Context context; float *out, *least, *inverse; } Describe;
 
-static float leave_description(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+static float leave_description(const void *given, Shape s, i32 z, i32 y, Span whole, float *const *sum)
 {
+    (void)whole;
     const Describe *g = given;
     const i64 at = row_at(s, z, y), size = volume(s);
     const uint8_t *mask = g->context.mask ? g->context.mask + at : NULL;
@@ -106,8 +108,9 @@ API void vx_mind(const float *image, const uint8_t *mask, Shape s, Radius r, Wei
 typedef struct { Context context; const float *fixed; float *terms, *least, *inverse, *shared, *total; int32_t *which; } Compare;
 
 /* minus half the derivative of the summed squared difference in each channel's distance */
-static float leave_comparison(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+static float leave_comparison(const void *given, Shape s, i32 z, i32 y, Span whole, float *const *sum)
 {
+    (void)whole;
     const Compare *g = given;
     const i64 at = row_at(s, z, y), size = volume(s);
     const i32 pairs = g->context.pairs, n = s.n2;
@@ -161,8 +164,9 @@ API void vx_mind_fit(const float *fixed, const float *moved, const uint8_t *mask
 
 typedef struct { Context context; const float *terms; float *out; } Spread;
 
-static void enter_comparison(const void *given, Shape s, const float *v, i32 lo, i32 hi, i32 y, float *const *row)
+static void enter_comparison(const void *given, Shape s, const float *v, i32 lo, i32 hi, i32 y, Span whole, float *const *row)
 {
+    (void)whole;
     const Spread *g = given;
     const i64 plane = (i64)s.n1 * s.n2, size = volume(s);
     for (i32 c = 0; c < g->context.pairs; c++) {
@@ -173,8 +177,9 @@ static void enter_comparison(const void *given, Shape s, const float *v, i32 lo,
 }
 
 /* derivative in each of the six sides of a voxel */
-static float leave_sides(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+static float leave_sides(const void *given, Shape s, i32 z, i32 y, Span whole, float *const *sum)
 {
+    (void)whole;
     const Spread *g = given;
     const i64 at = row_at(s, z, y), size = volume(s);
     const float *side[SIDES], scale = 2.f * g->context.scale;

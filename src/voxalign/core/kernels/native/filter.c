@@ -5,7 +5,8 @@
 
 enum { MOST = 129 };                                          /* taps of one axis; checked by the caller */
 
-/* planes [a, b) of each channel; weights w0, w1, w2 of 2r+1 taps; edge values continued (edge 1) or zero outside (edge 0) */
+/* planes [a, b) of each channel; weights w0, w1, w2 of 2r+1 taps; edge values continued (edge 1) or zero outside (edge 0). What s
+   leaves out stays as it was */
 API void vx_filter(const float *in, i32 channels, Shape s, const float *w0, i32 r0, const float *w1, i32 r1, const float *w2, i32 r2,
                    int edge, float *out, i64 a, i64 b)
 {
@@ -19,19 +20,24 @@ API void vx_filter(const float *in, i32 channels, Shape s, const float *w0, i32 
         for (i64 z = a; z < b; z++)
             for (i32 y = -r1; y < s.n1 + r1; y++) {          /* y: the row that enters the ring; y - r1: the row that is finished */
                 const i32 yy = mini(maxi(y, 0), s.n1 - 1);
+                const Span in_reach = reach(s, z, y, r1, r2);
                 for (i32 k = -r0; k <= r0; k++) {
                     const i64 zz = z + k < 0 ? 0 : (z + k >= s.n0 ? s.n0 - 1 : z + k);
-                    from[k + r0] = edge || (zz == z + k && yy == y) ? in + c * size + zz * plane + (i64)yy * s.n2 : zero;
+                    from[k + r0] = (edge || (zz == z + k && yy == y) ? in + c * size + zz * plane + (i64)yy * s.n2 : zero) + in_reach.lo;
                 }
-                combine(from, w0, 2 * r0 + 1, s.n2, ring + (i64)((y + rows) % rows) * s.n2);
+                if (in_reach.lo < in_reach.hi)
+                    combine(from, w0, 2 * r0 + 1, in_reach.hi - in_reach.lo, ring + (i64)((y + rows) % rows) * s.n2 + in_reach.lo);
                 if (y < r1) continue;
-                for (i32 k = 0; k < rows; k++) from[k] = ring + (i64)((y - 2 * r1 + k + rows) % rows) * s.n2;
-                combine(from, w1, rows, s.n2, line + r2);
+                const Span p = span(s, z * s.n1 + y - r1);
+                if (p.lo >= p.hi) continue;
+                const Span q = reach(s, z, y - r1, 0, r2);
+                for (i32 k = 0; k < rows; k++) from[k] = ring + (i64)((y - 2 * r1 + k + rows) % rows) * s.n2 + q.lo;
+                combine(from, w1, rows, q.hi - q.lo, line + r2 + q.lo);
                 for (i32 k = 0; k < r2; k++) {
                     line[k] = edge ? line[r2] : 0.f;
                     line[r2 + s.n2 + k] = edge ? line[r2 + s.n2 - 1] : 0.f;
                 }
-                taps(line, w2, r2, s.n2, out + c * size + z * plane + (i64)(y - r1) * s.n2);
+                taps(line + p.lo, w2, r2, p.hi - p.lo, out + c * size + z * plane + (i64)(y - r1) * s.n2 + p.lo);
             }
     free(ring);
 }

@@ -56,19 +56,19 @@ static void residual_row(const float *restrict F, const float *restrict J, const
 
 typedef struct { Images images; const float *icount, *mean, *ivar; float least, noise, *terms; } Fit;
 
-static float leave_fit(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+static float leave_fit(const void *given, Shape s, i32 z, i32 y, Span part, float *const *sum)
 {
     const Fit *g = given;
-    const i64 at = row_at(s, z, y), size = volume(s);
-    float *p = g->terms + at;
-    return fit_row(sum, g->icount + at, g->mean + at, g->ivar + at, g->least, g->noise, s.n2, p, p + size, p + 2 * size);
+    const i64 at = row_at(s, z, y) + part.lo, size = volume(s);
+    float *p = g->terms + at, *const sums[] = {sum[0] + part.lo, sum[1] + part.lo, sum[2] + part.lo};
+    return fit_row(sums, g->icount + at, g->mean + at, g->ivar + at, g->least, g->noise, part.hi - part.lo, p, p + size, p + 2 * size);
 }
 
-static float leave_residual(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+static float leave_residual(const void *given, Shape s, i32 z, i32 y, Span p, float *const *sum)
 {
     const Residual *g = given;
-    const i64 at = row_at(s, z, y);
-    residual_row(g->images.F + at, g->images.J + at, sum[0], sum[1], sum[2], s.n2, g->residual + at, g->curvature + at);
+    const i64 at = row_at(s, z, y) + p.lo;
+    residual_row(g->images.F + at, g->images.J + at, sum[0] + p.lo, sum[1] + p.lo, sum[2] + p.lo, p.hi - p.lo, g->residual + at, g->curvature + at);
     return 0.f;
 }
 

@@ -132,7 +132,7 @@ API void vx_sample(const void *data, int is_int, i32 channels, Shape s, const do
     free(r.at);
 }
 
-/* rows [a, b): out(x) = image(x + u(x)), u in voxels, edge values continued */
+/* rows [a, b): out(x) = image(x + u(x)), u in voxels, edge values continued; what o leaves out stays as it was */
 API void vx_warp(const float *image, Shape s, const float *u, float *out, Shape o, i64 a, i64 b)
 {
     const i64 size = (i64)o.n0 * o.n1 * o.n2;
@@ -141,7 +141,8 @@ API void vx_warp(const float *image, Shape s, const float *u, float *out, Shape 
         const float z = (float)(row / o.n1), y = (float)(row % o.n1);
         const float *restrict u0 = u + row * o.n2, *restrict u1 = u0 + size, *restrict u2 = u1 + size;
         float *restrict t = out + row * o.n2;
-        for (i32 x = 0; x < o.n2; x++) {
+        const Span p = span(o, row);
+        for (i32 x = p.lo; x < p.hi; x++) {
             float w0, w1, w2;
             i32 i = cell(z + u0[x], s.n0, &w0) * p0 + cell(y + u1[x], s.n1, &w1) * p1;
             i += cell((float)x + u2[x], s.n2, &w2);

@@ -23,8 +23,9 @@ static float structure_row(const float *restrict a0, const float *restrict a1, c
     return sum;
 }
 
-static float leave_structure(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+static float leave_structure(const void *given, Shape s, i32 z, i32 y, Span whole, float *const *sum)
 {
+    (void)whole;
     const Structure *g = given;
     const i64 at = row_at(s, z, y), size = volume(s);
     const float *m = g->moments + at;
@@ -32,8 +33,9 @@ static float leave_structure(const void *given, Shape s, i32 z, i32 y, float *co
     return structure_row(sum[0], sum[1], sum[2], m, m + size, m + 2 * size, g->c1, g->c2, s.n2, p, p + size, p + 2 * size);
 }
 
-static float leave_structure_residual(const void *given, Shape s, i32 z, i32 y, float *const *sum)
+static float leave_structure_residual(const void *given, Shape s, i32 z, i32 y, Span whole, float *const *sum)
 {
+    (void)whole;
     const Residual *g = given;
     const i64 at = row_at(s, z, y);
     const float *restrict F = g->images.F + at, *restrict J = g->images.J + at, *restrict a = sum[0], *restrict b = sum[1], *restrict c = sum[2];
