@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from .io import load, load_points, load_transform, save, save_points, save_transform, to_nibabel, to_sitk
     from .register import Guide, Registration, Settings
+    from .report import plot
     from .run.api import Result, register
     from .run.pipeline import pipeline
 
@@ -42,6 +43,7 @@ _HOME = {
              "compose", "resample", "sample"),
     "io": ("load", "load_points", "load_transform", "save", "save_points", "save_transform", "to_nibabel", "to_sitk"),
     "register": ("Guide", "Registration", "Settings"),
+    "report": ("plot",),
     "run.api": ("Result", "register"),
     "run.pipeline": ("pipeline",),
     "": ("features", "filters", "losses", "metrics", "phantom", "transforms"),
@@ -50,8 +52,8 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = ["Compose", "Grid", "Guide", "Identity", "Image", "InputError", "InputWarning", "Points", "Registration", "Result", "Settings",
            "Transform", "UsageError", "VoxalignError", "__version__", "compose", "features", "filters", "load", "load_points",
-           "load_transform", "losses", "metrics", "phantom", "pipeline", "register", "resample", "sample", "save", "save_points",
-           "save_transform", "to_nibabel", "to_sitk", "transforms"]
+           "load_transform", "losses", "metrics", "phantom", "pipeline", "plot", "register", "resample", "sample", "save",
+           "save_points", "save_transform", "to_nibabel", "to_sitk", "transforms"]
 
 
 def __getattr__(name: str) -> Any:

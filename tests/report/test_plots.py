@@ -51,7 +51,7 @@ def test_a_difference_is_shown_for_images_of_one_kind_only():
     other = fixed.with_data(200 - fixed.data)
     assert Scene(fixed, blobs((1, 0, 0)), Identity(3)).alike
     assert not Scene(fixed, other, Identity(3)).alike
-    titles = [text.get_text() for text in report.before_and_after(Scene(fixed, other, Identity(3))).texts]
+    titles = [text.get_text() for text in report.before_and_after(Scene(fixed, other, Identity(3))).axes[0].texts]
     assert "outlines of fixed, after" in titles
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from ..core import Image, Transform
+from ..core import Image
 from ..judge.verdict import Verdict
-from ..metrics import jacobian_determinant
 from ..register import Registration
 from . import page, plots, viewer
-from .draw import png
+from .draw import jpeg
 from .methods import methods_text
 from .page import Section
 from .scene import Scene
+from .view import explore
 
 _EXPECTED, _EVIDENCE = "expected error", "evidence"
 
@@ -43,11 +43,6 @@ class Case:
     verdict: Verdict | None = None
     expected_error: Image | None = None
     evidence: Image | None = None
-
-    @property
-    def transform(self) -> Transform:
-        """Fixed points -> moving points, mm."""
-        return self.registration.transform
 
 
 def case_page(case: Case, scene: Scene) -> str:
@@ -85,15 +80,15 @@ def _stills(case: Case, scene: Scene) -> list[Markup]:
     said = [page.note("Planes through the middle of the fixed image, the patient's right on the left of axial and coronal pictures. "
                       "\"Before\": as the image headers place them. \"After\": along the transform."),
             page.heading("The images"),
-            page.strip(png(plots.greys(scene, scene.fixed_shades)), "the fixed image", "Fixed."),
-            page.strip(png(plots.greys(scene, scene.before)), "the moving image before registration", "Moving, before."),
-            page.strip(png(plots.greys(scene, scene.after)), "the moving image after registration", "Moving, after."),
+            page.strip(jpeg(plots.greys(scene, scene.fixed_shades)), "the fixed image", "Fixed."),
+            page.strip(jpeg(plots.greys(scene, scene.before)), "the moving image before registration", "Moving, before."),
+            page.strip(jpeg(plots.greys(scene, scene.after)), "the moving image after registration", "Moving, after."),
             page.heading("Do the edges agree?"),
-            page.strip(png(plots.outlines(scene, scene.before)), "outlines of fixed over moving, before",
+            page.strip(jpeg(plots.outlines(scene, scene.before)), "outlines of fixed over moving, before",
                        "Outlines of fixed over moving, before."),
-            page.strip(png(plots.outlines(scene, scene.after)), "outlines of fixed over moving, after",
+            page.strip(jpeg(plots.outlines(scene, scene.after)), "outlines of fixed over moving, after",
                        "The same, after: lines should lie on edges."),
-            page.strip(png(plots.checkerboards(scene)), "checkerboard of fixed and moving after registration",
+            page.strip(jpeg(plots.checkerboards(scene)), "checkerboard of fixed and moving after registration",
                        "Squares of fixed and moving in turn, after: structures should go on across the borders of the squares.")]
     return [*said, *_difference(scene), *_deformation(scene), *_maps(case, scene)]
 
@@ -102,46 +97,38 @@ def _difference(scene: Scene) -> list[Markup]:
     if not scene.alike:
         return [page.note("No difference is shown: bright is not bright in both images.")]
     return [page.heading("What differs"),
-            page.strip(png(plots.differences(scene, scene.before)), "difference before registration", "Before."),
-            page.strip(png(plots.differences(scene, scene.after)), "difference after registration", "After: what is left.")]
+            page.strip(jpeg(plots.differences(scene, scene.before)), "difference before registration", "Before."),
+            page.strip(jpeg(plots.differences(scene, scene.after)), "difference after registration", "After: what is left.")]
 
 
 def _deformation(scene: Scene) -> list[Markup]:
     if not scene.deforms:
         return [page.note("The transform is affine: there is no deformation to show.")]
     return [page.heading("The deformation"), page.note("Without its affine part."),
-            page.strip(png(plots.lattices(scene)), "lattice of the moving space on the moved image",
-                       "A lattice that went along: it should be smooth."),
-            page.strip(png(plots.volume_changes(scene)), "local change of volume", "Change of volume (Jacobian): 1 is twice, -1 is half."),
-            page.strip(png(plots.motions(scene)), "length of the deformation", "How far points move.")]
+            page.strip(jpeg(plots.lattices(scene)), "lattice of the moving space on the moved image",
+                       f"A lattice of {plots.lattice_step(scene):g} mm that went along: it should be smooth."),
+            page.strip(jpeg(plots.volume_changes(scene)), "local change of volume", "Change of volume (Jacobian): 1 is twice, -1 is half."),
+            page.strip(jpeg(plots.motions(scene)), "length of the deformation", "How far points move.")]
 
 
 def _maps(case: Case, scene: Scene) -> list[Markup]:
+    if case.verdict and case.verdict.status == "FAIL":
+        return [page.note("No map of the expected error is shown: the registration failed, and its error has no bound.")]
     said = []
     if case.expected_error is not None:
         said += [page.heading("How far off may it be?"),
-                 page.strip(png(plots.maps(scene, case.expected_error, "expected error, mm")), "map of the expected error",
+                 page.strip(jpeg(plots.maps(scene, case.expected_error, "expected error, mm")), "map of the expected error",
                             "Expected error, estimated without ground truth. Grey: not estimated.")]
     if case.evidence is not None:
         said += [page.heading("Why should I trust it?"),
-                 page.strip(png(plots.maps(scene, case.evidence, "dark: little evidence; bright: much")), "map of the evidence",
+                 page.strip(jpeg(plots.maps(scene, case.evidence, "dark: little evidence; bright: much")), "map of the evidence",
                             "Where the images determine the alignment. In dark regions it is carried over from their surroundings.")]
     return said
 
 
 def _explore(case: Case, scene: Scene) -> Markup:
-    grid = viewer.upright(case.fixed.grid)
-    others = viewer.grey("moving, after", case.moving, grid, case.transform), viewer.grey("moving, before", case.moving, grid)
-    maps = [viewer.coloured(name, image, grid, unit) for name, image, unit in
-            ((_EXPECTED, case.expected_error, "mm"), (_EVIDENCE, case.evidence, "")) if image is not None]
-    if scene.deforms:
-        maps.append(viewer.coloured("volume change", _volume_change(case.transform, scene, grid), grid, "log2", (-2.0, 2.0), "PuOr"))
-    return viewer.viewer(viewer.Stage(grid, viewer.grey("fixed", case.fixed, grid), others, tuple(maps)))
-
-
-def _volume_change(transform: Transform, scene: Scene, grid: Any) -> Image:
-    coarse = grid.downsample(2)
-    return Image(np.log2(np.maximum(jacobian_determinant(transform, coarse) / np.linalg.det(scene.affine), 1e-3)), coarse)
+    maps = ((_EXPECTED, case.expected_error, "mm"), (_EVIDENCE, case.evidence, "of 1"))
+    return explore(scene, ("fixed", "moving, after", "moving, before"), [item for item in maps if item[1] is not None])
 
 
 # -------------------------------------------------------------------- numbers
@@ -193,7 +180,7 @@ def _optimisation(case: Case) -> list[Markup]:
     if not history:
         return [page.prose("This method does not optimise.")]
     said = "The loss at each step; it is comparable within one level only, and should fall and flatten in each."
-    return [page.strip(png(plots.curves(history)), "loss over the steps", said)]
+    return [page.strip(jpeg(plots.curves(history)), "loss over the steps", said)]
 
 
 def _methods(case: Case) -> list[Markup]:

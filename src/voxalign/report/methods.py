@@ -25,8 +25,6 @@ _REFERENCES = {
              "doi:10.1007/11866763_89",
     "heinrich": "Heinrich MP et al. Towards realtime multimodal fusion for image-guided interventions using self-similarities. "
                 "MICCAI 2013. doi:10.1007/978-3-642-40811-3_24",
-    "brock": "Brock KK et al. Use of image registration and fusion algorithms and techniques in radiotherapy: Report of the AAPM "
-             "Radiation Therapy Committee Task Group No. 132. Medical Physics 2017. doi:10.1002/mp.12256",
 }
 _MODELS = {
     "rigid": "by a rigid transform (rotation and translation)",
@@ -45,7 +43,7 @@ def methods_text(record: Mapping[str, Any]) -> tuple[str, list[str]]:
     if chosen["method"] != "classical":
         return f"The moving image was registered to the fixed image with voxalign {record['voxalign']}, method {chosen['method']}.", []
     loss, source = _LOSSES.get(_loss(chosen["loss"], record["notes"]), (chosen["loss"], None))
-    keys = [*(["vercauteren"] if chosen["transform"] == "deformable" else []), *([source] if source else []), "brock"]
+    keys = [*([source] if source else []), *(["vercauteren"] if chosen["transform"] == "deformable" else [])]
     cited = {key: k for k, key in enumerate(keys, 1)}
     start = _STARTS.get(chosen["initial"], "a given transform")
     said = [f"The moving image was registered to the fixed image {_MODELS[chosen['transform']]} with voxalign {record['voxalign']}"
@@ -55,7 +53,6 @@ def methods_text(record: Mapping[str, Any]) -> tuple[str, list[str]]:
     if chosen["transform"] == "deformable":
         said.append("The deformation is a composition of small smooth steps, each shorter than a voxel, which keeps it invertible"
                     f"{_mark(cited, 'vercauteren')}; smoothness {_smoothness(chosen['smoothness'], record['notes'])}.")
-    said.append(f"The result was looked at and measured after the recommendations of AAPM TG-132{_mark(cited, 'brock')}.")
     return " ".join(said), [_REFERENCES[key] for key in keys]
 
 

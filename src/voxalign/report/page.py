@@ -95,9 +95,9 @@ def picture(png: bytes, alt: str, caption: str = "") -> Markup:
     return element("picture", uri(png, "image/png"), alt, caption)
 
 
-def strip(png: bytes, alt: str, caption: str = "") -> Markup:
-    """A wide image, which narrow screens scroll sideways; as `picture`."""
-    return element("strip", uri(png, "image/png"), alt, caption)
+def strip(jpeg: bytes, alt: str, caption: str = "") -> Markup:
+    """A wide JPEG image, which narrow screens scroll sideways; as `picture`."""
+    return element("strip", uri(jpeg, "image/jpeg"), alt, caption)
 
 
 def heading(text: str) -> Markup:

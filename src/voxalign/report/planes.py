@@ -1,7 +1,7 @@
 """Slices as a radiologist expects them: along the body's axes, patient's right on the left, true proportions."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,17 +20,24 @@ class Plane:
     grid : (columns, rows, 1) pixels, in 2-D (columns, rows); the first axis runs to the right, the second down.
     title : its name and place.
     letters : what is at the left, right, top and bottom.
+    frame : where it is drawn: left, right, bottom and top on a sheet; None before it has a place.
     """
 
     grid: Grid
     title: str
     letters: str
+    frame: tuple[float, float, float, float] | None = None
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
         """Left, right, bottom, top in mm from the upper left corner, for drawing in true proportions."""
         width, height = self.grid.extent[:2]
         return 0.0, float(width), float(height), 0.0
+
+    def at(self, left: float, top: float, width: float) -> Plane:
+        """The same plane with a place on a sheet, in true proportions unless it is very long or flat."""
+        height = width * min(max(self.grid.extent[1] / self.grid.extent[0], 0.35), 2.5)
+        return replace(self, frame=(left, left + width, top + height, top))
 
     def picture(self, image: Image, transform: Transform | None = None, interpolation: str | None = None) -> NDArray:
         """What ``image`` shows here, (rows, columns); along ``transform`` if it is of another space."""

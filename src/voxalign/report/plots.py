@@ -11,13 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..core import Image
-from .draw import DIVERGING, FOLDING, canvas, draw, draw_bar, draw_lines, draw_outlines, png, round_step, strip
+from .draw import DIVERGING, FOLDING, VALUES, canvas, draw, draw_bar, draw_lines, draw_outlines, round_step, save, strip
 from .planes import planes
 from .scene import Scene, centre, checkerboard, resampled, window
 
 _ORANGE, _BLUE = np.array([1.0, 0.55, 0.0]), np.array([0.0, 0.45, 1.0])  # together white
 _BAR = 0.55  # inches below a strip for a bar of colours
-_OUTSIDE = "#333333"
 
 
 # -------------------------------------------------------------------- sheets, as files
@@ -25,7 +24,7 @@ def write_pictures(scene: Scene, folder: Path) -> list[Path]:
     """``before_after.png``, and ``deformation.png`` if the map deforms; the paths written."""
     figures = {"before_after.png": before_and_after(scene)} | ({"deformation.png": deformation(scene)} if scene.deforms else {})
     for name, figure in figures.items():
-        (folder / name).write_bytes(png(figure))
+        save(figure, folder / name)
     return [folder / name for name in figures]
 
 
@@ -36,38 +35,37 @@ def before_and_after(scene: Scene) -> Figure:
     """
     titles = ["fixed", "moving, before", "moving, after", "checkerboard, after"]
     titles += ["difference, before", "difference, after"] if scene.alike else ["outlines of fixed, before", "outlines of fixed, after"]
-    figure, axes = canvas(scene.views, titles)
-    for row, view, fixed, before, after in zip(axes, scene.views, scene.fixed_shades, scene.before, scene.after, strict=True):
-        for axis, picture in zip(row, (fixed, before, after, checkerboard(fixed, after)), strict=False):
+    axis, rows = canvas(scene.views, titles)
+    for row, fixed, before, after in zip(rows, scene.fixed_shades, scene.before, scene.after, strict=True):
+        for view, picture in zip(row, (fixed, before, after, checkerboard(fixed, after)), strict=False):
             draw(axis, view, picture)
-        for axis, picture in zip(row[4:], (before, after), strict=True):
+        for view, picture in zip(row[4:], (before, after), strict=True):
             if scene.alike:
                 draw(axis, view, picture - fixed, cmap=DIVERGING, vmin=-0.8, vmax=0.8)
             else:
                 draw(axis, view, picture)
                 draw_outlines(axis, view, fixed)
-    return figure
+    return axis.figure
 
 
 def deformation(scene: Scene) -> Figure:
     """Three slices of the moved image under a lattice that went along, the local change of volume, and the length of the motion;
     all of the map without its best affine part.
     """
-    step = _lattice_step(scene)
-    titles = [f"moving, after; a line every {step:g} mm", "log2 of volume change; red: folded", "deformation, mm"]
-    figure, axes = canvas(scene.views, titles, width=3.1, below=0.5)
-    for k, (row, view) in enumerate(zip(axes, scene.views, strict=True)):
-        draw(row[0], view, scene.after[k])
-        for axis in range(2):
-            draw_lines(row[0], view, scene.residuals[k], axis, step)
-        change = draw(row[1], view, scene.log_volumes[k], cmap=FOLDING, vmin=-2, vmax=2)
-        motion = draw(row[2], view, scene.lengths[k], cmap="viridis", vmin=0, vmax=_longest(scene.lengths))
-        for axis in row[1:]:
+    titles = [f"moving, after; a line every {lattice_step(scene):g} mm", "log2 of volume change; red: folded", "deformation, mm"]
+    axis, rows = canvas(scene.views, titles, width=3.1, below=0.5)
+    for k, (lattice, change, motion) in enumerate(rows):
+        draw(axis, lattice, scene.after[k])
+        for direction in range(2):
+            draw_lines(axis, lattice, scene.residuals[k], direction, lattice_step(scene))
+        colours = (draw(axis, change, scene.log_volumes[k], FOLDING, -2, 2),
+                   draw(axis, motion, scene.lengths[k], VALUES, 0, longest(scene.lengths)))
+        for view in (change, motion):
             draw_outlines(axis, view, scene.fixed_shades[k], ["black", "none"])
-    for axis, drawn in zip(axes[-1][1:], (change, motion), strict=True):
-        left, bottom, width, _ = axis.get_position().bounds
-        draw_bar(figure, (left + width / 4, 0.7 * bottom, width / 2, 0.12 * bottom), drawn)
-    return figure
+    for view, bar in zip(rows[-1][1:], colours, strict=True):
+        left, right, bottom, _ = view.frame
+        draw_bar(axis, ((3 * left + right) / 4, (left + 3 * right) / 4, bottom + 0.2), bar)
+    return axis.figure
 
 
 def overlay_uri(fixed: Image, moved: Image) -> str:
@@ -89,10 +87,10 @@ def overlay_uri(fixed: Image, moved: Image) -> str:
 # -------------------------------------------------------------------- strips: one kind of picture each
 def greys(scene: Scene, pictures: Sequence[NDArray]) -> Figure:
     """Pictures of the planes as they are."""
-    figure, axes = strip(scene.views)
-    for axis, view, picture in zip(axes, scene.views, pictures, strict=True):
+    axis, views = strip(scene.views)
+    for view, picture in zip(views, pictures, strict=True):
         draw(axis, view, picture)
-    return figure
+    return axis.figure
 
 
 def checkerboards(scene: Scene) -> Figure:
@@ -102,11 +100,11 @@ def checkerboards(scene: Scene) -> Figure:
 
 def outlines(scene: Scene, pictures: Sequence[NDArray]) -> Figure:
     """Outlines of the fixed image over pictures of the planes."""
-    figure, axes = strip(scene.views)
-    for axis, view, picture, shade in zip(axes, scene.views, pictures, scene.fixed_shades, strict=True):
+    axis, views = strip(scene.views)
+    for view, picture, shade in zip(views, pictures, scene.fixed_shades, strict=True):
         draw(axis, view, picture)
         draw_outlines(axis, view, shade)
-    return figure
+    return axis.figure
 
 
 def differences(scene: Scene, pictures: Sequence[NDArray]) -> Figure:
@@ -118,12 +116,12 @@ def differences(scene: Scene, pictures: Sequence[NDArray]) -> Figure:
 
 def lattices(scene: Scene) -> Figure:
     """A lattice of the moving image's space, as it lies on the moved image, without the affine part of the map."""
-    figure, axes = strip(scene.views)
-    for axis, view, picture, there in zip(axes, scene.views, scene.after, scene.residuals, strict=True):
+    axis, views = strip(scene.views)
+    for view, picture, there in zip(views, scene.after, scene.residuals, strict=True):
         draw(axis, view, picture)
         for direction in range(2):
-            draw_lines(axis, view, there, direction, _lattice_step(scene))
-    return figure
+            draw_lines(axis, view, there, direction, lattice_step(scene))
+    return axis.figure
 
 
 def volume_changes(scene: Scene) -> Figure:
@@ -133,17 +131,17 @@ def volume_changes(scene: Scene) -> Figure:
 
 def motions(scene: Scene) -> Figure:
     """How far the map moves points beside its affine part, mm."""
-    return _coloured(scene, scene.lengths, "mm", cmap="viridis", vmin=0, vmax=_longest(scene.lengths))
+    return _coloured(scene, scene.lengths, "mm", cmap=VALUES, vmin=0, vmax=longest(scene.lengths))
 
 
 def maps(scene: Scene, values: Image, label: str) -> Figure:
-    """An image of a quantity, such as an expected error in mm, in colours; grey where it is not defined."""
+    """An image of a quantity, such as an expected error in mm, in colours; dark grey where it is not defined."""
     shown = [resampled(values, view) for view in scene.views]
-    return _coloured(scene, shown, label, cmap="viridis", vmin=0, vmax=_longest(shown))
+    return _coloured(scene, shown, label, cmap=VALUES, vmin=0, vmax=longest(shown))
 
 
 def curves(history: Iterable) -> Figure:
-    """The loss at every step of a registration (`Step` values), each stage and level from 1 (its first value) downwards."""
+    """The loss at every step of a registration (`Step` values), by stage and level."""
     figure = Figure((9.0, 2.6), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     axis = figure.add_axes((0.07, 0.2, 0.91, 0.66))
@@ -156,7 +154,7 @@ def curves(history: Iterable) -> Figure:
     axis.set(xlabel="step", ylabel="loss", xlim=(-0.5, max(start, 1) - 0.5))
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    return figure
+    return axis.figure
 
 
 def _levels(history: Iterable) -> list[tuple[str, list[float]]]:
@@ -172,26 +170,21 @@ def _levels(history: Iterable) -> list[tuple[str, list[float]]]:
 
 def _coloured(scene: Scene, pictures: Sequence[NDArray], label: str, **style) -> Figure:
     """Values of the planes in colours, with the outlines of the fixed image and a bar."""
-    figure, axes = strip(scene.views, below=_BAR)
-    for axis, view, picture, shade in zip(axes, scene.views, pictures, scene.fixed_shades, strict=True):
-        axis.add_patch(_background(view))
+    axis, views = strip(scene.views, below=_BAR)
+    for view, picture, shade in zip(views, pictures, scene.fixed_shades, strict=True):
         drawn = draw(axis, view, picture, **style)
-        draw_outlines(axis, view, shade, ["white" if style["cmap"] == "viridis" else "black", "none"])
-    height = figure.get_size_inches()[1]
-    draw_bar(figure, (0.3, 0.38 / height, 0.4, 0.08 / height), drawn, label)
-    return figure
+        draw_outlines(axis, view, shade, ["white" if style["cmap"] is VALUES else "black", "none"])
+    width, height = axis.figure.get_size_inches()
+    draw_bar(axis, (0.3 * width, 0.7 * width, height - _BAR + 0.13), drawn, label)
+    return axis.figure
 
 
-def _background(view):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((0, 0), view.extent[1], view.extent[2], color=_OUTSIDE, zorder=-1)
-
-
-def _lattice_step(scene: Scene) -> float:
+def lattice_step(scene: Scene) -> float:
+    """mm between the lines of a lattice."""
     return round_step(float(np.max(scene.fixed.grid.extent)) / 24)
 
 
-def _longest(pictures: Sequence[NDArray]) -> float:
+def longest(pictures: Sequence[NDArray]) -> float:
+    """The largest value of all pictures, above 0."""
     return max(1e-6, *(float(picture.max()) for picture in pictures if np.ma.count(picture)))
 

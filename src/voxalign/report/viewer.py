@@ -2,8 +2,8 @@
 from __future__ import annotations
 
 import base64
-import gzip
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from ..core import Grid, Image, Transform, kernels, resample
-from ..io import to_nibabel
+from ..io import nifti
 from .page import ASSETS, data, element
 from .scene import window
 
-_VOXELS = 900_000  # of one volume: three of noise and the viewer stay below 8 MB, for noise hardly compresses
+_VOXELS = 800_000  # of one volume: three of noise and the viewer stay below 8 MB, for noise hardly compresses
 _VIEWER = ASSETS.parent / "viewer" / "niivue.js"
 _SHADES = 255
 
@@ -118,7 +118,7 @@ def _levels(shade: NDArray) -> NDArray[np.uint8]:
 
 def _encoded(volume: Volume, grid: Grid) -> dict[str, Any]:
     """A volume as the page carries it: packed NIfTI and what its levels mean."""
-    packed = gzip.compress(to_nibabel(Image(volume.levels, grid, is_label=True)).to_bytes(), 6, mtime=0)
+    packed = b"".join(nifti.write(Image(volume.levels, grid, is_label=True), Path(volume.name), packed=True))
     return {"name": volume.name, "low": volume.low, "high": volume.high, "unit": volume.unit, "colours": _stops(volume.colours),
             "nifti": base64.b64encode(packed).decode()}
 

@@ -78,6 +78,12 @@ class Result:
         image = labelled(io.as_image(moving), interpolation, "the image to apply the transform to")
         return self.registration.apply(image, interpolation)
 
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one HTML file that needs no network; the path written."""
+        from .page import write_report
+
+        return write_report(self, path)
+
     def __repr__(self) -> str:
         settings, grid = self.configuration.settings, self.fixed.grid
         lines = [f"Result({settings.transform}, {self.configuration.method}, {sum(self.seconds.values()):.1f} s)",

@@ -24,8 +24,7 @@ def page_of(result: Result, metrics: Mapping[str, Any], record: Mapping[str, Any
     """The report as HTML, of a result and the contents of its ``metrics.json`` and ``run.json``."""
     from ..report import Case, case_page
 
-    case = Case(result.registration, result.fixed, result.moving, record, metrics, getattr(result, "verdict", None),
-                getattr(result, "expected_error", None), getattr(result, "evidence", None))
+    case = Case(result.registration, result.fixed, result.moving, record, metrics, result.verdict)
     return case_page(case, scene or scene_of(result))
 
 

@@ -7,8 +7,8 @@
   const content = JSON.parse($("viewer-data").textContent);
   const { Niivue, NVImage } = niivue;
   const options = {
-    isRadiologicalConvention: true, isOrientationTextVisible: true, backColor: [0, 0, 0, 1], crosshairColor: [0.94, 0.89, 0.26, 0.8],
-    crosshairWidth: 1, logLevel: "error", dragAndDropEnabled: false, isSliceMM: true, multiplanarShowRender: content.flat ? 0 : 1,
+    isRadiologicalConvention: true, isOrientationTextVisible: true, backColor: [0, 0, 0, 1], crosshairColor: [0.94, 0.89, 0.26, 0.7],
+    crosshairWidth: 0.4, crosshairWidthUnit: "percent", multiplanarLayout: 2, multiplanarEqualSize: false, logLevel: "error", dragAndDropEnabled: false, isSliceMM: true, multiplanarShowRender: content.flat ? 0 : 1,
     loadingText: "", scrollRequiresFocus: true, sagittalNoseLeft: true,
   };
   const load = (volume, colormap, opacity) => NVImage.loadFromBase64({
@@ -111,5 +111,6 @@
   };
   left.setSliceType(slices());
   await change();
+  left.createOnLocationChange();
   box.dataset.ready = "yes";
 })();
