@@ -5,7 +5,6 @@ over a neighbourhood. Where the structure of a place is clear and a transform is
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +41,10 @@ class Matching:
         beside = np.stack([[pair.fit(axis, step) for step in (1, -1)] for axis in range(view.fixed.ndim)])
         return cls(pair.fit(0, 0), beside, pair.weight)
 
-    def mean(self, values: NDArray) -> float:
-        """Mean over the places, by what there is to see in them; 0 where there is nothing to see."""
+    def mean(self, values: NDArray, nothing: float = 0.0) -> float:
+        """Mean over the places, by what there is to see in them; ``nothing`` where there is nothing to see."""
         total = float(self.weight.sum())
-        return float((values * self.weight).sum() / total) if total > 0 else 0.0
+        return float((values * self.weight).sum() / total) if total > 0 else nothing
 
     @property
     def better_beside(self) -> NDArray[np.bool_]:
@@ -56,6 +55,11 @@ class Matching:
     def offset(self) -> NDArray[np.float32]:
         """(D, *shape) voxels, at most 1.5 along each axis: where the fit is best, on a parabola through the three fits of an axis."""
         return np.stack([_top(before, self.fit, after) for after, before in self.beside])
+
+    @property
+    def sharpness(self) -> NDArray[np.float32]:
+        """(*shape), by how much the fit falls one voxel off in the direction in which it falls least, both sides together."""
+        return (2 * self.fit - self.beside.sum(1)).min(0)
 
     @property
     def common_offset(self) -> NDArray[np.float64]:
@@ -114,11 +118,3 @@ def _top(before: NDArray, here: NDArray, after: NDArray) -> NDArray:
     bend = 2 * here - before - after
     slope = 0.5 * (after - before)
     return np.where(bend > 1e-6, np.clip(slope / np.maximum(bend, 1e-6), -1.5, 1.5), 1.5 * np.sign(slope)).astype(here.dtype)
-
-
-def pyramid(view: View, levels: int) -> Sequence[View]:
-    """The view and coarser ones, each of twice the spacing."""
-    views = [view]
-    for _ in range(levels - 1):
-        views.append(views[-1].coarser())
-    return views

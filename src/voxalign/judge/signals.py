@@ -11,7 +11,9 @@ from ..core import Image, Transform
 from ..metrics import jacobian_determinant
 from ..register import Registration
 from ..register.prepare import Scaled, foreground, otsu, scale
-from .matching import Matching, chance, pyramid
+from .lines import shipped
+from .matching import chance
+from .places import CLUES, Look, affine_part, clues, look
 from .poses import Standing, standing
 from .views import View
 
@@ -19,16 +21,21 @@ LIMIT = 2.0  # mm
 _SMALL = 14.0  # mm, radius of a ball (disc) as large as the body; below it the body is taken for one of a small animal
 _LEVELS = ("near", "middle", "far")
 _POINTS = 2000
+_LOST = 2.6  # voxels: offset where there is nothing to match, the largest there is
 
 
 def measure(registration: Registration, fixed: Image, moving: Image) -> tuple[float, dict[str, float]]:
     """The limit in mm, and all signals by name."""
     pair = scale(fixed), scale(moving)
-    limit, view = limit_of(pair[0]), View.of(*pair, registration.transform)
+    limit = limit_of(pair[0])
+    view = View.of(pair, registration.transform, limit)
+    levels = look(view)
     affine, bent = affine_part(registration.transform, view.points(_POINTS))
     sure = 1.0 if registration.start_confidence is None else registration.start_confidence
-    return limit, (_geometry(affine, bent, registration.transform, view) | _overlap(view, pair[1]) | _fits(view, limit)
-                   | _standing(standing(*pair, affine)) | {"unsure_start": 1 - sure})
+    parts = (_geometry(affine, bent, registration.transform, view), _overlap(view, pair[1]), _fits(levels, limit),
+             _standing(standing(*pair, affine)))
+    return limit, {name: value for part in parts for name, value in part.items()} | {
+        "unsure_start": 1 - sure, "expected": _expected(levels, registration.transform, limit)}
 
 
 def limit_of(fixed: Scaled) -> float:
@@ -37,16 +44,6 @@ def limit_of(fixed: Scaled) -> float:
     volume = max(int(foreground(rough).sum()), 1) * rough.grid.voxel_volume
     radius = (volume * 3 / (4 * np.pi)) ** (1 / 3) if fixed.grid.dim == 3 else (volume / np.pi) ** 0.5
     return float(min(LIMIT, 2 * fixed.grid.voxel_volume ** (1 / fixed.grid.dim))) if radius < _SMALL else LIMIT
-
-
-def affine_part(transform: Transform, points: NDArray) -> tuple[NDArray[np.float64], float]:
-    """The affine map most like a transform at points (N, D) mm, (D+1, D+1), and how far they differ, rms in mm."""
-    ones = np.column_stack([points, np.ones(len(points))])
-    to = transform(points)
-    solution = np.linalg.lstsq(ones, to, rcond=None)[0]
-    matrix = np.eye(points.shape[1] + 1)
-    matrix[:-1] = solution.T
-    return matrix, float(np.sqrt(np.mean(np.sum((ones @ solution - to) ** 2, 1))))
 
 
 def _geometry(affine: NDArray, bent: float, transform: Transform, view: View) -> dict[str, float]:
@@ -72,14 +69,22 @@ def _overlap(view: View, moving: Scaled) -> dict[str, float]:
             "size": abs(float(np.log(volumes[0] / volumes[1])))}
 
 
-def _fits(view: View, limit: float) -> dict[str, float]:
+def _expected(levels: Look, transform: Transform, limit: float) -> float:
+    """Logarithm of the mean error, in limits, that the places by themselves let one expect."""
+    body = levels[0][0].body
+    values = dict(zip(CLUES, clues(levels, transform, limit)[:, body if body.any() else ...], strict=True))
+    return float(np.log(np.exp(shipped("uncertainty")(values | {"log_odds": -np.inf})).mean()))
+
+
+def _fits(levels: Look, limit: float) -> dict[str, float]:
     """How well places fit at three spacings, and how far off they would fit better."""
-    out = {"blank": 1 - Matching.of(view).weight.sum() / max(float(view.body.sum()), 1.0)}
-    for name, level in zip(_LEVELS, pyramid(view, len(_LEVELS)), strict=True):
-        match, part = Matching.of(level), float(level.grid.spacing.max()) / limit
+    view, match = levels[0]
+    out = {"blank": 1 - match.weight.sum() / max(float(view.body.sum()), 1.0)}
+    for name, (level, match) in zip(_LEVELS, levels, strict=True):
+        part = float(level.grid.spacing.max()) / limit
         fit, by_chance = match.mean(match.fit), chance(level)
-        out |= {f"missed_{name}": match.mean(match.better_beside), f"misfit_{name}": 1 - fit,
-                f"offset_{name}": match.mean(np.sqrt((match.offset**2).sum(0))) * part,
+        out |= {f"missed_{name}": match.mean(match.better_beside, 1.0), f"misfit_{name}": 1 - fit,
+                f"offset_{name}": match.mean(np.sqrt((match.offset**2).sum(0)), _LOST) * part,
                 f"shift_{name}": float(np.linalg.norm(match.common_offset)) * part,
                 f"chance_{name}": 1 - (fit - by_chance) / max(1 - by_chance, 1e-6)}
     return {key: float(value) for key, value in out.items()}

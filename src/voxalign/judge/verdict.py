@@ -5,19 +5,18 @@ registrations with known truth, and lie in ``verdict.json``. A sum can be read: 
 """
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
 from ..core import Image
 from ..register import Registration
+from .lines import Lines, shipped
 from .signals import measure
 
 _TOLD = 0.5  # log-odds that a signal must add to be a reason
 _MOST = 5  # reasons
+_NEVER = {"folded": 0.002, "mirrored": 0.5}  # above these nothing passes, however small its error may be: no body does this
 
 
 @dataclass(frozen=True)
@@ -40,43 +39,6 @@ class Verdict:
     signals: dict[str, float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Model:
-    """How signals become a probability.
-
-    Parameters
-    ----------
-    bias : log-odds of a failure where no signal adds any.
-    lines : of each signal, places and log-odds of the corners of its line; beyond the last corners it is level.
-    pass_below, fail_above : probabilities between which a verdict is CHECK.
-    """
-
-    bias: float
-    lines: dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
-    pass_below: float
-    fail_above: float
-
-    def additions(self, signals: dict[str, float]) -> dict[str, float]:
-        """What each signal adds to the log-odds."""
-        return {name: float(np.interp(signals[name], *line)) for name, line in self.lines.items()}
-
-    def probability(self, signals: dict[str, float]) -> float:
-        """Of a failure, 0 to 1."""
-        return float(1 / (1 + np.exp(-(self.bias + sum(self.additions(signals).values())))))
-
-    def status(self, probability: float) -> str:
-        """In one word."""
-        return "PASS" if probability < self.pass_below else "FAIL" if probability > self.fail_above else "CHECK"
-
-
-@cache
-def shipped() -> Model:
-    """The model that comes with the package."""
-    values = json.loads(files(__package__).joinpath("verdict.json").read_text(encoding="utf-8"))
-    lines = {name: (tuple(line["at"]), tuple(line["adds"])) for name, line in values["lines"].items()}
-    return Model(values["bias"], lines, values["pass_below"], values["fail_above"])
-
-
 def judge(registration: Registration, fixed: Image, moving: Image) -> Verdict:
     """The verdict on a registration of two images.
 
@@ -90,19 +52,32 @@ def judge(registration: Registration, fixed: Image, moving: Image) -> Verdict:
     InputError : an image is constant, or nothing counts.
     """
     limit, signals = measure(registration, fixed, moving)
-    model = shipped()
-    probability = model.probability(signals)
-    additions = model.additions(signals)
+    model = shipped("verdict")
+    probability = float(1 / (1 + np.exp(-model(signals))))
+    broken = [_sentence(name, signals[name], limit) for name, most in _NEVER.items() if signals[name] > most]
+    status = _status(probability, model)
+    reasons = tuple(dict.fromkeys([*broken, *_reasons(model.additions(signals), signals, limit)]))
+    return Verdict("CHECK" if broken and status == "PASS" else status, probability, limit, reasons[:_MOST], signals)
+
+
+def _status(probability: float, model: Lines) -> str:
+    """In one word."""
+    limits = model.constants
+    return "PASS" if probability < limits["pass_below"] else "FAIL" if probability > limits["fail_above"] else "CHECK"
+
+
+def _reasons(additions: dict[str, float], signals: dict[str, float], limit: float) -> tuple[str, ...]:
+    """What added most, in words."""
     worst = sorted((name for name in additions if additions[name] >= _TOLD), key=lambda name: -additions[name])
-    sentences = dict.fromkeys(_sentence(name, signals[name], limit) for name in worst)
-    return Verdict(model.status(probability), probability, limit, tuple(sentences)[:_MOST], signals)
+    return tuple(dict.fromkeys(_sentence(name, signals[name], limit) for name in worst))
 
 
 def _sentence(name: str, value: float, limit: float) -> str:
     """What a signal means."""
     if name.startswith(("offset", "shift")):
         return f"shifted by {value * limit:.1f} mm, {'places' if name.startswith('offset') else 'the whole image'} would fit better"
-    return _SENTENCES[name].format(value=value, part=1 - value, factor=float(np.exp(min(value, 50.0))))
+    return _SENTENCES[name].format(value=value, part=1 - value, factor=float(np.exp(min(value, 50.0))),
+                                   error=limit * float(np.exp(min(value, 50.0))))
 
 
 _SENTENCES = {
@@ -123,11 +98,13 @@ _SENTENCES = {
     "misfit_far": "coarse structures agree little (similarity {part:.2f})",
     "chance_near": "similarity of fine structures is little better than chance",
     "chance_middle": "similarity is little better than chance",
+    "chance_far": "similarity of coarse structures is little better than chance",
     "blank": "{value:.0%} of the fixed body shows nothing to align",
     "uninformative": "the images tell little about each other here",
     "better": "another position close by fits better",
     "rival": "a quite different position fits {value:.2f} times as well",
     "mirror": "a mirror image fits {value:.2f} times as well",
     "wandered": "searches from nearby end elsewhere",
+    "expected": "place by place, an error of {error:.1f} mm is to be expected",
     "unsure_start": "the search was unsure of the first position",
 }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..core import Grid, Transform, arrays, kernels
 from ..register.prepare import Scaled, foreground, onto
 
-_VOXELS = {2: 8_000, 3: 40_000}  # of the fixed body, at most about so many
+_VOXELS = {2: 20_000, 3: 150_000}  # of the fixed body, at most about so many
 _MARGIN = 4  # voxels kept around the body
 
 
@@ -31,9 +31,10 @@ class View:
     grid: Grid
 
     @classmethod
-    def of(cls, fixed: Scaled, moving: Scaled, transform: Transform) -> View:
-        """Of two images."""
-        fixed = fixed.at(_spacing(fixed))
+    def of(cls, pair: tuple[Scaled, Scaled], transform: Transform, limit: float) -> View:
+        """Of two images, fixed and moving, with voxels of half the ``limit`` (mm), of the fixed image or of what is affordable."""
+        fixed, moving = pair
+        fixed = fixed.at(max(_spacing(fixed), limit / 2))
         grid = _around(foreground(fixed), fixed.grid)
         fixed, moved = onto(fixed, grid, None), onto(moving, grid, transform)
         everywhere = np.ones(grid.shape, bool)

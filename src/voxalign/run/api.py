@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import io
 from ..core import Image, InputWarning, Points, Transform, kernels, resample
-from ..judge import Verdict, deformation_scores, judge
+from ..judge import Uncertainty, Verdict, deformation_scores, judge, uncertainty
 from ..register import Guide, Registration, Settings
 from ..register.result import OnStep, Step
 from .checks import check_image, check_pair, labelled, masked
@@ -66,6 +66,21 @@ class Result:
     def verdict(self) -> Verdict:
         """Whether it worked, judged without ground truth."""
         return judge(self.registration, *(self.masked or (self.fixed, self.moving)))
+
+    @cached_property
+    def uncertainty(self) -> Uncertainty:
+        """How far off it may be in every place, and what it stands on; see ``expected_error`` and ``evidence``."""
+        return uncertainty(self.registration, self.verdict, *(self.masked or (self.fixed, self.moving)))
+
+    @property
+    def expected_error(self) -> Image:
+        """The error to be expected in every place of the fixed body, mm, on a coarse grid; meant for results that are not FAIL."""
+        return self.uncertainty.expected
+
+    @property
+    def evidence(self) -> Image:
+        """0 to 1: how clearly the images say where a place belongs; low where smoothness alone decides."""
+        return self.uncertainty.evidence
 
     def apply(self, moving: Any, interpolation: str | None = None) -> Image | Points:
         """Bring images or labels of the moving space onto the fixed grid; push fixed `Points` to the moving space.
