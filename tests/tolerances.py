@@ -89,3 +89,13 @@ LEARNED_STORAGE_MM = 0.02  # the same images with other axes: resampled and conv
 SAME_STEPS = 1e-9  # two programs, thirty steps, float64
 OPTIMUM = 1e-5  # of a well conditioned function of parameters of about 1
 OPTIMUM_VALLEY = 1e-2  # of Rosenbrock's, whose floor is nearly flat
+
+# ---- ready pipelines, at 3 to 3.5 mm; what they promise
+PLANTED_PERCENT = 3.0  # of a volume
+PLANTED_MM = 1.0  # between centroids
+JOINT_DEGREES = 1.0
+RIGID_UPDATE_MM = 0.5  # largest error in the head: a sixth of a voxel
+
+# ---- training
+EPSILON = 1e-9  # of differential privacy, against another program's sum over the same orders
+GRADIENT = 5e-4  # part of the largest; float32 sums over samples in another order
