@@ -84,6 +84,8 @@ KEYPOINT_START_MM = 3.0  # of matched keypoints under a deformation of 6 mm
 NETWORK_BATCH_VOXELS = 1e-3  # a pair alone or in a batch: float32 sums in another order
 LEARNED_VELOCITY_MM = 0.15  # flows sampled every 2 voxels of up to 2.3 mm and interpolated linearly
 LEARNED_STORAGE_MM = 0.02  # the same images with other axes: resampled and convolved in another order
+LEARNED_VELOCITY_MM = 0.15  # flows sampled every 2 voxels of up to 2.3 mm and interpolated linearly
+LEARNED_STORAGE_MM = 0.02  # the same images with other axes: resampled and convolved in another order
 
 # ---- optimisers
 SAME_STEPS = 1e-9  # two programs, thirty steps, float64

@@ -91,11 +91,11 @@ def test_levels_go_from_coarse_to_fine():
     assert all(level.displacement().shape == (2, 2, 13, 21) for level in said.levels)
 
 
-def test_features_have_unit_length():
-    module = build(NETWORKS[4])
-    for number, level in enumerate(module.features(torch.rand(1, 1, 9, 10, 11))):
-        assert level.shape[1] == SMALL["channels"][number]
-        assert torch.allclose(level.norm(dim=1), torch.ones(()), atol=1e-4)
+def test_features_are_those_of_either_image_alone():
+    module, images = build(NETWORKS[4]), torch.rand(2, 1, 9, 10, 11)
+    both, alone = module.features(images), module.features(images[1:])
+    assert [level.shape[1] for level in both] == list(SMALL["channels"]) and both[0].shape[2:] == (8, 8, 8)
+    assert all(torch.allclose(level[1:], one, atol=1e-5) for level, one in zip(both, alone, strict=True))
 
 
 def test_correlation_finds_a_shift():

@@ -50,14 +50,14 @@ class Pyramid(nn.Module):
         self.levels = nn.ModuleList(_Level(architecture, number) for number in range(architecture.levels))
 
     def features(self, images: Tensor) -> list[Tensor]:
-        """Of unit length at every voxel, finest level first: (B, channels[k], *ceil(S / 2^(k+1))), filled up to divide."""
-        levels = self.encoder(padded(images, 1 << self.architecture.levels))
-        return [functional.normalize(level.float(), dim=1) for level in levels]
+        """What the encoder sees, finest level first: (B, channels[k], *S / 2^(k+1)), S filled up to divide."""
+        return [fields.exact(level) for level in self.encoder(padded(images, 1 << self.architecture.levels))]
 
     def forward(self, fixed: Tensor, moving: Tensor, smoothness: float | Tensor | None = None) -> Prediction:
         """Both (B, C, *S)."""
         pair = torch.cat([fixed, moving])
-        condition, features = conditions(self.condition, smoothness, pair[: len(fixed)]), self.features(pair)
+        condition = conditions(self.condition, smoothness, pair[: len(fixed)])
+        features = [functional.normalize(level, dim=1) for level in self.features(pair)]
         condition = None if condition is None else torch.cat([condition, condition])
         velocity, hidden, found = None, None, []
         for number in reversed(range(self.architecture.levels)):

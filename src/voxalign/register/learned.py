@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from ..core import Grid, Identity, Image, InputError, Transform, UsageError, compose
 from ..core.sample import pull
-from ..losses import MSE
+from ..losses import loss
 from ..nn import AffineNet, Classifier, Inputs, Pyramid, UNet
 from ..transforms import Affine, Velocity
 from . import deformable, initialise
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, onto, scale
-from .register import register
+from .register import _BENDING, _isotropic, register
 from .result import OnStep, Registration, Step
 from .settings import Settings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _LINEAR_SHARE = 0.8  # of the work, for progress; of a refinement the prediction is about a tenth
 _FADE = 12  # voxels beyond the images at most, over which a velocity fades
 _FEATURES = 6  # combinations of learned features that the engine aligns
+_FEATURE_RADIUS = 2  # of the windows in which they are compared, voxels
 _FEATURE_LEVELS = 2  # levels of the encoder that they are made of, finest first
 
 
@@ -82,7 +83,7 @@ def features(fixed: Image, moving: Image, settings: Settings | None = None, init
              on_step: OnStep | None = None, guide: Guide | None = None) -> Registration:
     """The engine's deformable steps on what the network's encoder sees, instead of on intensities.
 
-    Features of both images on their common grid become a few channels (the principal ones), compared by squared difference. Parameters
+    Features of both images on their common grid become a few channels (the principal ones), compared in small windows. Parameters
     and errors are those of `register`.
     """
     settings = settings or Settings()
@@ -175,15 +176,17 @@ class _Pair:
     def optimised(self, start: Registration, grid: Grid, channels: list, guide: Guide) -> Registration:
         """The engine's deformable steps on ``channels`` (fixed, moving, weight) on ``grid``, linearly aligned."""
         count = len(deformable.levels(grid))
-        weighed = [deformable.Channel(one, other, [MSE()] * count, share) for one, other, share in channels]
+        windows = loss("lncc", radius=_isotropic(_FEATURE_RADIUS, grid), **_BENDING["lncc"])
+        weighed = [deformable.Channel(one, other, [windows] * count, share) for one, other, share in channels]
         steps = (list(self.settings.iterations) + [self.settings.iterations[-1]] * count)[:count]
         regularity = deformable.Regularity.of(self.settings.smoothness or 1.0)
         everything = [*weighed, *guide.channels(grid, start.transform, count)]
         history, progress = list(start.history), None
+        begun = _LINEAR_SHARE if history else 0.0
         for progress in deformable.optimise(everything, steps, regularity, guide.constraints(start.transform)):
             done = (progress.level + (progress.iteration + 1) / steps[progress.level]) / count
-            history.append(Step("deformable", progress.level, progress.iteration, float(progress.loss), min(done, 1.0),
-                                float(progress.grid.spacing.min())))
+            history.append(Step("deformable", progress.level, progress.iteration, float(progress.loss),
+                                begun + (1 - begun) * min(done, 1.0), float(progress.grid.spacing.min())))
             if self.on_step is not None:
                 self.on_step(history[-1])
         found = compose([deformable.as_transform(progress.displacement, progress.grid), start.transform])
@@ -262,27 +265,31 @@ def _faded(shape: tuple[int, ...], width: int) -> NDArray[np.float32]:
 
 # ---------------------------------------------------------------- learned features
 def _feature_channels(network: Learned, fixed: Image, moving: Image, start: Transform) -> tuple[Grid, list]:
-    """The grid of the finest features, and both images' principal combinations of features on it with their shares of the variance."""
+    """The common grid, and both images' principal combinations of features on it with their shares of the variance."""
     grid = network.inputs.grid(fixed.grid)
     described = [_described(network, _seen(network, image, grid, along)) for image, along in ((fixed, None), (moving, start))]
-    finest = lattice_of(grid, 2)
-    counted = onto(Scaled(np.ones(moving.grid.shape, np.float32), moving.grid, moving.mask), finest, start).mask
+    counted = onto(Scaled(np.ones(moving.grid.shape, np.float32), moving.grid, moving.mask), grid, start).mask
     axes, shares = _principal(np.concatenate([d.reshape(len(d), -1) for d in described], 1))
     one, other = (np.tensordot(axes, d, 1).astype(np.float32) for d in described)
-    return finest, [(Scaled(a, finest), Scaled(b, finest, counted), share) for a, b, share in zip(one, other, shares, strict=True)]
+    return grid, [(Scaled(a, grid), Scaled(b, grid, counted), share) for a, b, share in zip(one, other, shares, strict=True)]
 
 
 def _described(network: Learned, array: NDArray) -> NDArray[np.float32]:
-    """Features of the encoder's finest levels on the finest lattice, (C, *ceil(S / 2))."""
+    """Features of the encoder's finest levels at every voxel, (C, *S)."""
     import torch
 
     with torch.inference_mode():
         levels = network.module.features(torch.from_numpy(array)[None].to(next(network.module.parameters()).device))
-    shape = tuple(-(-n // 2) for n in array.shape[1:])
+    grid = Grid(array.shape[1:], np.eye(array.ndim))
     arrays = [level[0].float().cpu().numpy() for level in levels[:_FEATURE_LEVELS]]
-    finest = Grid(arrays[0].shape[1:], np.eye(len(shape) + 1))
-    on_finest = [pull(a, finest.with_shape(a.shape[1:]), finest, Identity(len(shape))) for a in arrays]
-    return np.concatenate(on_finest)[(slice(None), *map(slice, shape))]
+    return np.concatenate([_on(a, grid, 2 << number) for number, a in enumerate(arrays)])
+
+
+def _on(values: NDArray, grid: Grid, stride: int) -> NDArray[np.float32]:
+    """Features of every ``stride`` voxels of ``grid`` at all its voxels; beyond the outermost centres they go on."""
+    wide = np.pad(values, [(0, 0)] + [(1, 1)] * grid.dim, mode="edge")
+    lattice = lattice_of(grid, stride).crop([-1] * grid.dim, np.array(values.shape[1:]) + 1)
+    return pull(wide, lattice, grid, Identity(grid.dim))
 
 
 def _principal(values: NDArray) -> tuple[NDArray[np.float32], list[float]]:

@@ -15,11 +15,12 @@ from ..core import Image, Points, UsageError
 from ..core.errors import choose
 from ..features import FEATURES
 from ..filters import FILTERS
+from ..nn.denoise import autoencoder
 from .checks import labelled
 from .choose import Choose
 from .output import check_file
 
-OPERATIONS: dict[str, Callable[..., Image]] = FILTERS | FEATURES
+OPERATIONS: dict[str, Callable[..., Image]] = FILTERS | FEATURES | {"autoencoder": autoencoder}
 """Everything a step may be."""
 
 
