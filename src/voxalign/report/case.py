@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from ..core import Image
 from ..judge.verdict import Verdict
@@ -80,35 +81,39 @@ def _stills(case: Case, scene: Scene) -> list[Markup]:
     said = [page.note("Planes through the middle of the fixed image, the patient's right on the left of axial and coronal pictures. "
                       "\"Before\": as the image headers place them. \"After\": along the transform."),
             page.heading("The images"),
-            page.strip(jpeg(plots.greys(scene, scene.fixed_shades)), "the fixed image", "Fixed."),
-            page.strip(jpeg(plots.greys(scene, scene.before)), "the moving image before registration", "Moving, before."),
-            page.strip(jpeg(plots.greys(scene, scene.after)), "the moving image after registration", "Moving, after."),
+            _still(plots.greys(scene, scene.fixed_shades), "the fixed image", "Fixed."),
+            _still(plots.greys(scene, scene.before), "the moving image before registration", "Moving, before."),
+            _still(plots.greys(scene, scene.after), "the moving image after registration", "Moving, after."),
             page.heading("Do the edges agree?"),
-            page.strip(jpeg(plots.outlines(scene, scene.before)), "outlines of fixed over moving, before",
+            _still(plots.outlines(scene, scene.before), "outlines of fixed over moving, before",
                        "Outlines of fixed over moving, before."),
-            page.strip(jpeg(plots.outlines(scene, scene.after)), "outlines of fixed over moving, after",
+            _still(plots.outlines(scene, scene.after), "outlines of fixed over moving, after",
                        "The same, after: lines should lie on edges."),
-            page.strip(jpeg(plots.checkerboards(scene)), "checkerboard of fixed and moving after registration",
+            _still(plots.checkerboards(scene), "checkerboard of fixed and moving after registration",
                        "Squares of fixed and moving in turn, after: structures should go on across the borders of the squares.")]
     return [*said, *_difference(scene), *_deformation(scene), *_maps(case, scene)]
+
+
+def _still(figure: Figure, alt: str, caption: str) -> Markup:
+    return page.strip(jpeg(figure), alt, caption, figure.get_size_inches()[0] > 6)
 
 
 def _difference(scene: Scene) -> list[Markup]:
     if not scene.alike:
         return [page.note("No difference is shown: bright is not bright in both images.")]
     return [page.heading("What differs"),
-            page.strip(jpeg(plots.differences(scene, scene.before)), "difference before registration", "Before."),
-            page.strip(jpeg(plots.differences(scene, scene.after)), "difference after registration", "After: what is left.")]
+            _still(plots.differences(scene, scene.before), "difference before registration", "Before."),
+            _still(plots.differences(scene, scene.after), "difference after registration", "After: what is left.")]
 
 
 def _deformation(scene: Scene) -> list[Markup]:
     if not scene.deforms:
         return [page.note("The transform is affine: there is no deformation to show.")]
     return [page.heading("The deformation"), page.note("Without its affine part."),
-            page.strip(jpeg(plots.lattices(scene)), "lattice of the moving space on the moved image",
+            _still(plots.lattices(scene), "lattice of the moving space on the moved image",
                        f"A lattice of {plots.lattice_step(scene):g} mm that went along: it should be smooth."),
-            page.strip(jpeg(plots.volume_changes(scene)), "local change of volume", "Change of volume (Jacobian): 1 is twice, -1 is half."),
-            page.strip(jpeg(plots.motions(scene)), "length of the deformation", "How far points move.")]
+            _still(plots.volume_changes(scene), "local change of volume", "Change of volume (Jacobian): 1 is twice, -1 is half."),
+            _still(plots.motions(scene), "length of the deformation", "How far points move.")]
 
 
 def _maps(case: Case, scene: Scene) -> list[Markup]:
@@ -117,11 +122,11 @@ def _maps(case: Case, scene: Scene) -> list[Markup]:
     said = []
     if case.expected_error is not None:
         said += [page.heading("How far off may it be?"),
-                 page.strip(jpeg(plots.maps(scene, case.expected_error, "expected error, mm")), "map of the expected error",
+                 _still(plots.maps(scene, case.expected_error, "expected error, mm"), "map of the expected error",
                             "Expected error, estimated without ground truth. Grey: not estimated.")]
     if case.evidence is not None:
         said += [page.heading("Why should I trust it?"),
-                 page.strip(jpeg(plots.maps(scene, case.evidence, "dark: little evidence; bright: much")), "map of the evidence",
+                 _still(plots.maps(scene, case.evidence, "dark: little evidence; bright: much"), "map of the evidence",
                             "Where the images determine the alignment. In dark regions it is carried over from their surroundings.")]
     return said
 
@@ -139,13 +144,18 @@ _NAMES = {
 }
 
 
+def _named(key: str) -> str:
+    """A score as people call it."""
+    return _NAMES.get(key) or key.replace("_", " ").removesuffix(" mm") + (", mm" if key.endswith("_mm") else "")
+
+
 def _numbers(case: Case, scene: Scene) -> list[Markup]:
     before, after = (case.metrics.get(time) or {} for time in ("before", "after"))
     plain = [key for key, value in (before | after).items() if not isinstance(value, Mapping)]
-    measured = [(_NAMES.get(key, key), before.get(key), after.get(key)) for key in plain]
+    measured = [(_named(key), before.get(key), after.get(key)) for key in plain]
     said = [page.table(("", "before", "after"), measured)] if plain else []
     single = {key: value for key, value in case.metrics.items() if isinstance(value, (int, float, type(None)))}
-    rows = [(_NAMES.get(key, key), value) for key, value in single.items()]
+    rows = [(_named(key), value) for key, value in single.items()]
     said.append(page.table(("", "value"), [*rows, *_affine(case, scene)], "The transform"))
     if not plain:
         said.append(page.note("Without labels or landmarks there is no measured error; the numbers above say what the transform does to "
@@ -155,7 +165,8 @@ def _numbers(case: Case, scene: Scene) -> list[Markup]:
 
 
 def _by_label(before: Mapping[str, Any], after: Mapping[str, Mapping]) -> Markup:
-    columns = ["label", *(f"{key.removesuffix('_by_label')}, {time}" for key in after for time in ("before", "after"))]
+    names = [_named(key.removesuffix("_by_label")).replace(", mean over labels", "") for key in after]
+    columns = ["label", *(f"{name}, {time}" for name in names for time in ("before", "after"))]
     rows = [(str(label), *(side.get(label) for key in after for side in (before.get(key, {}), after[key])))
             for label in next(iter(after.values()))]
     return page.table(columns, rows)
@@ -179,8 +190,8 @@ def _optimisation(case: Case) -> list[Markup]:
     history = case.registration.history
     if not history:
         return [page.prose("This method does not optimise.")]
-    said = "The loss at each step; it is comparable within one level only, and should fall and flatten in each."
-    return [page.strip(jpeg(plots.curves(history)), "loss over the steps", said)]
+    said = "Losses of different levels cannot be compared; in each level the curve should fall and flatten."
+    return [_still(plots.curves(history), "loss over the steps", said)]
 
 
 def _methods(case: Case) -> list[Markup]:

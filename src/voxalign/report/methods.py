@@ -34,7 +34,8 @@ _MODELS = {
 }
 _STARTS = {"search": "found by a search over rotations and shifts", "headers": "taken from the image headers",
            "centres": "given by the centres of the fields of view", "moments": "given by centres and principal axes of the intensities",
-           "none": "given by equal world coordinates"}
+           "keypoints": "found by matching keypoints", "none": "given by equal world coordinates"}
+_OPTIMISERS = {"gauss-newton": "Gauss-Newton", "newton": "Newton", "lbfgs": "L-BFGS", "adam": "Adam"}
 
 
 def methods_text(record: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -49,7 +50,7 @@ def methods_text(record: Mapping[str, Any]) -> tuple[str, list[str]]:
     said = [f"The moving image was registered to the fixed image {_MODELS[chosen['transform']]} with voxalign {record['voxalign']}"
             f" (preset {chosen['preset']}).",
             f"The first position was {start}. Alignment then minimised {loss}{_mark(cited, source)} from coarse to fine by"
-            f" Gauss-Newton steps on grids down to {_finest(record)} mm."]
+            f" {_optimiser(chosen)} steps on grids down to {_finest(record)} mm."]
     if chosen["transform"] == "deformable":
         said.append("The deformation is a composition of small smooth steps, each shorter than a voxel, which keeps it invertible"
                     f"{_mark(cited, 'vercauteren')}; smoothness {_smoothness(chosen['smoothness'], record['notes'])}.")
@@ -58,6 +59,11 @@ def methods_text(record: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 def _mark(cited: Mapping[str, int], key: str | None) -> str:
     return f" [{cited[key]}]" if key in cited else ""
+
+
+def _optimiser(chosen: Mapping[str, Any]) -> str:
+    name = chosen.get("optimiser", "gauss-newton")
+    return _OPTIMISERS.get(name, name)
 
 
 def _loss(chosen: str, notes: Sequence[str]) -> str:

@@ -95,9 +95,9 @@ def picture(png: bytes, alt: str, caption: str = "") -> Markup:
     return element("picture", uri(png, "image/png"), alt, caption)
 
 
-def strip(jpeg: bytes, alt: str, caption: str = "") -> Markup:
-    """A wide JPEG image, which narrow screens scroll sideways; as `picture`."""
-    return element("strip", uri(jpeg, "image/jpeg"), alt, caption)
+def strip(jpeg: bytes, alt: str, caption: str = "", wide: bool = True) -> Markup:
+    """A JPEG image as `picture`; narrow screens scroll a ``wide`` one sideways, others stand beside each other."""
+    return element("strip", uri(jpeg, "image/jpeg"), alt, caption, wide)
 
 
 def heading(text: str) -> Markup:

@@ -141,27 +141,28 @@ def maps(scene: Scene, values: Image, label: str) -> Figure:
 
 
 def curves(history: Iterable) -> Figure:
-    """The loss at every step of a registration (`Step` values), by stage and level."""
+    """How the loss changes from its first value in each level of a registration (`Step` values)."""
     figure = Figure((9.0, 2.6), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
-    axis = figure.add_axes((0.07, 0.2, 0.91, 0.66))
-    start = 0
-    for name, losses in _levels(history):
-        axis.plot(range(start, start + len(losses)), losses, color="#0072b2", linewidth=1.2, marker=".", markersize=3)
-        axis.axvline(start - 0.5, color="#bbbbbb", linewidth=0.6)
-        axis.text(start - 0.3, 1.02, name, fontsize=7, color="#444444", rotation=30, transform=axis.get_xaxis_transform())
-        start += len(losses)
-    axis.set(xlabel="step", ylabel="loss", xlim=(-0.5, max(start, 1) - 0.5))
+    axis = figure.add_axes((0.08, 0.08, 0.91, 0.72))
+    levels = _levels(history)
+    for k, (name, losses) in enumerate(levels):
+        places = k + (0.1 + 0.8 * np.arange(len(losses)) / max(len(losses) - 1, 1))
+        axis.plot(places, np.array(losses) - losses[0], color="#0072b2", linewidth=1.2, marker=".", markersize=3)
+        axis.axvline(k, color="#bbbbbb", linewidth=0.6)
+        axis.text(k + 0.5, 1.03, f"{name}\n{len(losses)} steps", fontsize=6.5, color="#444444", ha="center",
+                  transform=axis.get_xaxis_transform())
+    axis.set(ylabel="change of the loss", xlim=(0, max(len(levels), 1)), xticks=[])
     axis.tick_params(labelsize=8)
     axis.spines[["top", "right"]].set_visible(False)
-    return axis.figure
+    return figure
 
 
 def _levels(history: Iterable) -> list[tuple[str, list[float]]]:
     """Name and losses of each level, in order."""
     levels: list[tuple[str, list[float]]] = []
     for step in history:
-        name = f"{step.stage} {step.spacing:.3g} mm"
+        name = f"{step.stage}\n{step.spacing:.3g} mm"
         if not levels or levels[-1][0] != name:
             levels.append((name, []))
         levels[-1][1].append(step.loss)

@@ -18,7 +18,7 @@ def view_page(scene: Scene, names: tuple[str, str], mapped: bool) -> str:
     """A page with the viewer of two images called ``names``; ``mapped`` says whether a transform lies between them."""
     fixed, moving = names
     others = (f"{moving}, transformed", f"{moving}, as its header says") if mapped else (moving,)
-    still = page.strip(jpeg(plots.checkerboards(scene)), "checkerboard", f"Squares of {fixed} and {others[0]}.")
+    still = page.strip(jpeg(plots.checkerboards(scene)), "checkerboard", f"Squares of {fixed} and {others[0]}.", scene.fixed.dim == 3)
     body = [explore(scene, (fixed, *others)), still]
     return page.render(f"{fixed} and {moving}", [Section("Explore", *body)], "", viewer.scripts())
 

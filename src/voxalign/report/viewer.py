@@ -18,6 +18,7 @@ from .scene import window
 _VOXELS = 800_000  # of one volume: three of noise and the viewer stay below 8 MB, for noise hardly compresses
 _VIEWER = ASSETS.parent / "viewer" / "niivue.js"
 _SHADES = 255
+_QUIET = 0.1  # of the largest value: changes smaller than this are left transparent
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,8 @@ def coloured(name: str, image: Image, grid: Grid, unit: str, limits: tuple[float
     there = resample(image.with_mask(np.ones(image.grid.shape, bool)) if image.mask is None else image, grid)
     low, high = limits or (0.0, max(float(there.array[there.mask].max(initial=0)), 1e-6))
     shade = np.clip((there.array - low) / (high - low), 0, 1)
-    levels = np.where(there.mask, 1 + np.round(shade * (_SHADES - 1)), 0).astype(np.uint8)
+    shown = there.mask & (np.abs(there.array) > _QUIET * high) if low < 0 else there.mask
+    levels = np.where(shown, 1 + np.round(shade * (_SHADES - 1)), 0).astype(np.uint8)
     return Volume(name, levels, low, high, unit, colours)
 
 
@@ -91,7 +93,7 @@ def viewer(stage: Stage) -> Markup:
     """The element: a canvas, what to do with it, and the volumes."""
     content = {"fixed": _encoded(stage.fixed, stage.grid), "others": [_encoded(v, stage.grid) for v in stage.others],
                "maps": [_encoded(v, stage.grid) for v in stage.maps], "flat": stage.grid.dim == 2}
-    maps = [volume.name for volume in stage.maps]
+    maps = [f"{volume.name}, {volume.low:.3g} to {volume.high:.3g} {volume.unit}" for volume in stage.maps]
     return element("viewer", data("viewer-data", content), [volume.name for volume in stage.others], maps, stage.grid.dim == 2,
                    f"{stage.grid.spacing[0]:.3g} mm")
 
@@ -119,16 +121,15 @@ def _levels(shade: NDArray) -> NDArray[np.uint8]:
 def _encoded(volume: Volume, grid: Grid) -> dict[str, Any]:
     """A volume as the page carries it: packed NIfTI and what its levels mean."""
     packed = b"".join(nifti.write(Image(volume.levels, grid, is_label=True), Path(volume.name), packed=True))
-    return {"name": volume.name, "low": volume.low, "high": volume.high, "unit": volume.unit, "colours": _stops(volume.colours),
+    return {"name": volume.name, "low": volume.low, "high": volume.high, "unit": volume.unit, "colours": _stops(volume),
             "nifti": base64.b64encode(packed).decode()}
 
 
-def _stops(name: str) -> dict[str, list[int]]:
-    """Colours in the form NiiVue takes: level 0 transparent, the others from the first to the last colour."""
+def _stops(volume: Volume) -> dict[str, list[int]]:
+    """Colours in the form NiiVue takes: level 0 is transparent."""
     from matplotlib import colormaps
 
-    table = np.round(255 * colormaps[name](np.linspace(0, 1, 17))[:, :3]).astype(int)
-    levels = [0, *np.round(np.linspace(1, 255, 17)).astype(int).tolist()]
-    red, green, blue = ([0, *channel] for channel in table.T.tolist())
-    return {"R": red, "G": green, "B": blue, "A": [0, *[255] * 17], "I": levels}
-
+    places = np.linspace(0, 1, 17)
+    table = np.round(255 * colormaps[volume.colours](places)).astype(int)
+    levels = [0, *np.round(1 + 254 * places).astype(int).tolist()]
+    return {name: [0, *channel] for name, channel in zip("RGBA", table.T.tolist(), strict=True)} | {"I": levels}

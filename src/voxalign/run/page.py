@@ -24,7 +24,8 @@ def page_of(result: Result, metrics: Mapping[str, Any], record: Mapping[str, Any
     """The report as HTML, of a result and the contents of its ``metrics.json`` and ``run.json``."""
     from ..report import Case, case_page
 
-    case = Case(result.registration, result.fixed, result.moving, record, metrics, result.verdict)
+    maps = () if result.verdict.status == "FAIL" else (result.expected_error, result.evidence)
+    case = Case(result.registration, result.fixed, result.moving, record, metrics, result.verdict, *maps)
     return case_page(case, scene or scene_of(result))
 
 

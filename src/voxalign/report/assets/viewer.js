@@ -8,15 +8,21 @@
   const { Niivue, NVImage } = niivue;
   const options = {
     isRadiologicalConvention: true, isOrientationTextVisible: true, backColor: [0, 0, 0, 1], crosshairColor: [0.94, 0.89, 0.26, 0.7],
-    crosshairWidth: 0.4, crosshairWidthUnit: "percent", multiplanarLayout: 2, multiplanarEqualSize: false, logLevel: "error", dragAndDropEnabled: false, isSliceMM: true, multiplanarShowRender: content.flat ? 0 : 1,
+    crosshairWidth: 0.4, crosshairWidthUnit: "percent", multiplanarLayout: 2, multiplanarEqualSize: false, logLevel: "error", dragAndDropEnabled: false, isSliceMM: true, multiplanarShowRender: 0,
     loadingText: "", scrollRequiresFocus: true, sagittalNoseLeft: true,
   };
-  const load = (volume, colormap, opacity) => NVImage.loadFromBase64({
-    base64: volume.nifti, name: `${volume.name}.nii.gz`, colormap, opacity, cal_min: 0, cal_max: 255, trustCalMinMax: false });
+  const shades = { R: [0, 36, 255], G: [0, 36, 255], B: [0, 36, 255], A: [0, 0, 128], I: [0, 36, 255] };  // for 3-D, where air must be transparent
+  const load = async (volume, colormap, opacity) => {
+    const image = await NVImage.loadFromBase64({ base64: volume.nifti, name: `${volume.name}.nii.gz`, colormap, opacity });
+    image.hdr.intent_code = 0;  // whole numbers, but not names of structures
+    [image.cal_min, image.cal_max] = [0, 255];
+    return image;
+  };
 
   box.hidden = false;
   const left = new Niivue(options);
   await left.attachToCanvas($("viewer-left"));
+  left.addColormap("shades", shades);
   const fixed = await load(content.fixed, "gray", 1), others = [];
   for (const other of content.others) others.push(await load(other, "gray", 1));
   const screen = fixed.clone();
@@ -65,6 +71,7 @@
     $("viewer-right").hidden = !on;
     if (on && !right) {
       right = new Niivue(options);
+      right.addColormap("shades", shades);
       await right.attachToCanvas($("viewer-right"));
       right.addVolume(others[value("other")].clone());
       left.broadcastTo([right], { "2d": true, "3d": true, sliceType: true, crosshair: true });
@@ -86,6 +93,7 @@
   async function change(event) {
     const mode = value("mode");
     if (event && event.target.name === "plane") left.setSliceType(slices());
+    for (const one of [left, right]) if (one) one.setColormap(one.volumes[0].id, slices() === 4 ? "shades" : "gray");
     form.querySelector(".amount").hidden = !words[mode];
     form.querySelector(".amount span").textContent = words[mode] || "";
     clearTimeout(timer);
