@@ -1,0 +1,72 @@
+"""``voxalign train``."""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import options
+from .output import Progress, say_json, say_table
+
+_DESCRIPTION = """Train a network on a folder (images/, labels/, points/) or a table (CSV), or on images made from nothing. The folder gets
+weights.safetensors (the best; for register --method learned --weights), checkpoint.safetensors (training goes on from there, to the bit,
+when the command is given again), history.json and training.json (scores on people kept aside)."""
+
+
+def add(commands: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = commands.add_parser("train", help="train a network on your images, or on made ones", description=_DESCRIPTION)
+    parser.add_argument("-d", "--data", type=Path, metavar="PATH", help="folder, or CSV table of images or of pairs")
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="folder for the results (a FILE with --average)")
+    parser.add_argument("--atlas", type=Path, metavar="FILE", help="image that is always the fixed one")
+    parser.add_argument("--atlas-labels", type=Path, metavar="FILE", help="its label map")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from")
+    parser.add_argument("--average", type=Path, nargs="+", metavar="FILE", help="do not train: average the weights of several sites")
+    choices(parser)
+    parser.add_argument("--tensorboard", action="store_true", help="write scalars, images and histograms for TensorBoard")
+    parser.add_argument("--profile", action="store_true", help="write where the time of the first steps goes")
+    options.overwrite(parser)
+    options.common(parser)
+    parser.set_defaults(run=run)
+
+
+def choices(parser: argparse.ArgumentParser) -> None:
+    """What makes a recipe."""
+    parser.add_argument("--task", metavar="NAME", help="registration, denoise, alignment")
+    parser.add_argument("--synthesise", metavar="NAMES", help="make images: shapes, head, body, maps (of the data); several with commas")
+    parser.add_argument("--channels", metavar="NAMES", help="what the network sees: intensity, canny, gabor, mind, ...")
+    parser.add_argument("--steps", type=int, metavar="N", help="of the optimiser")
+    parser.add_argument("--seed", type=int, metavar="N", help="of whatever is random")
+    parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda")
+    parser.add_argument("--threads", type=int, metavar="N", help="at most so many; 0 takes all cores")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML: lines such as 'rate: 0.001'")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the recipe; repeatable")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and print scores and where the weights are."""
+    from ..run.resources import limit_threads
+
+    limit_threads(arguments.threads or 0)
+    from ..run.train import Training, average_files, train_files
+
+    if arguments.average:
+        shares = average_files(arguments.average, arguments.out, arguments.overwrite)
+        content = {"shares": shares, "weights": str(arguments.out)}
+    else:
+        job = Training(arguments.out, recipe(arguments), arguments.data, arguments.atlas, arguments.atlas_labels, arguments.start,
+                       arguments.tensorboard, arguments.profile, arguments.overwrite)
+        progress = Progress()
+        try:
+            content = train_files(job, progress)
+        finally:
+            progress.close()
+    say_json(content) if arguments.json else say_table({k: v for k, v in content.items() if k != "recipe"})
+    return 0
+
+
+def recipe(arguments: argparse.Namespace) -> object:
+    """The recipe of the shared options."""
+    from ..run.train import recipe_of
+
+    names = ("task", "synthesise", "channels", "steps", "seed", "device", "threads")
+    return recipe_of({name: getattr(arguments, name) for name in names}, arguments.set, arguments.config)

@@ -1,0 +1,233 @@
+"""``voxalign train``: from a folder or a table of images, or from nothing, to weights."""
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from ..core import InputError, Transform, UsageError, compose
+from ..core.errors import choose
+from . import config
+from .interrupt import stopping
+from .output import claimed
+
+if TYPE_CHECKING:
+    from ..train.recipe import Recipe
+    from ..train.source import Source
+    from ..train.table import Table
+
+RECORD = "training.json"
+_BY_ENGINE = ("affine", "similarity", "rigid")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training from files to weights.
+
+    Parameters
+    ----------
+    out : folder for checkpoint, weights and history.
+    recipe : all choices.
+    data : folder or CSV table; None: everything is synthesised.
+    atlas, atlas_labels : an image that is always the fixed one.
+    start : weights to start from.
+    tensorboard, profile : whether to write what TensorBoard and trace viewers show.
+    overwrite : whether a training that is in the folder is thrown away; else it goes on.
+    """
+
+    out: Path
+    recipe: Recipe
+    data: Path | None = None
+    atlas: Path | None = None
+    atlas_labels: Path | None = None
+    start: Path | None = None
+    tensorboard: bool = False
+    profile: bool = False
+    overwrite: bool = False
+
+
+def recipe_of(flags: Mapping[str, Any] = MappingProxyType({}), assignments: Sequence[str] = (),
+              file: str | Path | None = None) -> Recipe:
+    """One `Recipe` of a file, ``key=value`` strings and flags, the later ones above.
+
+    Raises
+    ------
+    UsageError : unknown keys or names, values of a wrong type or out of range.  InputError : no such file.
+    """
+    from ..train.recipe import Recipe
+
+    hints = get_type_hints(Recipe)
+    layers = [config.read(file) if file else {}, dict(map(config.assignment, assignments)),
+              {key: value for key, value in flags.items() if value is not None}]
+    given = {choose(key, hints, "training key"): value for layer in layers for key, value in layer.items()}
+    return Recipe(**{key: typed(key, value, hints[key]) for key, value in given.items()})
+
+
+def typed(key: str, value: Any, hint: Any) -> Any:
+    """``value`` as ``hint`` wants it: a name, a truth, a number that is not negative, or several (``a,b`` or ``8x16``).
+
+    Raises
+    ------
+    UsageError : it is none.
+    """
+    if get_origin(hint) is tuple:
+        return tuple(typed(key, word, get_args(hint)[0]) for word in _words(value))
+    if get_origin(hint) is Literal:
+        return choose(str(value), get_args(hint), key)
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise UsageError(f"{key} = {value!r}: expected true or false")
+        return value
+    return _number(key, value, hint)
+
+
+def _words(value: Any) -> list[Any]:
+    """``a,b`` or ``8x16`` as several; ``none`` as nothing."""
+    if value in (None, "none", ""):
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [word.strip() for word in re.split(r",|(?<=\d)x(?=\d)", str(value))]
+
+
+def _number(key: str, value: Any, kind: type) -> int | float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or number < 0 or (kind is int and number != int(number)):
+        raise UsageError(f"{key} = {value!r}: expected a {'whole ' if kind is int else ''}number not below 0")
+    return kind(number)
+
+
+def train_files(job: Training, on_step: Callable[[Any], None] | None = None) -> dict[str, Any]:
+    """Train, or go on where a training in the folder stopped, and score the best weights on people kept aside.
+
+    Returns
+    -------
+    What is also written to ``training.json``: steps, scores on validation and test, people by part, seconds, the weights' file.
+
+    Raises
+    ------
+    InputError, UsageError : see `train.table`, `train.source`.
+    """
+    from ..train import processes
+
+    device, began = processes.device(job.recipe.device, job.recipe.threads), time.perf_counter()
+    with processes.crew(device) as crew:
+        if not crew.leads:
+            return _train(job, device, crew, None)
+        with claimed(job.out) as claim, stopping(claim.release):
+            if job.overwrite:
+                _forget(job.out)
+            record = _train(job, device, crew, on_step)
+            record["seconds"] = round(time.perf_counter() - began, 1)
+            from ..io import write_json
+
+            write_json(job.out / RECORD, record)
+            return record
+
+
+def _train(job: Training, device: str, crew: Any, on_step: Callable[[Any], None] | None) -> dict[str, Any]:
+    from .. import nn
+    from ..core import kernels
+    from ..train import loop, recipe, tasks
+
+    source = source_of(job)
+    task = tasks.TASKS[job.recipe.task](job.recipe, source, device)
+    architecture = recipe.architecture(job.recipe, len(source.space.shape), source.in_channels)
+    network = loop.fresh(lambda: nn.build(architecture), job.recipe)
+    kernels.set_threads(job.recipe.threads or None)
+    inputs = source.store.inputs if source.store and not job.recipe.synthesise else nn.Inputs(start=_start(job.recipe))
+    about = {"inputs": inputs.as_dict(), "people": source.people.get("train", 0), "task": job.recipe.task}
+    run = loop.Run(job.out, job.start, job.tensorboard, job.profile, about, crew)
+    state = loop.train(task, network, run, on_step)
+    record = {"steps": state.step, "best_step": state.course.best_step, "parameters": nn.count(network), "people": source.people,
+              "validation": state.history[-1] if state.history else {}, "weights": loop.WEIGHTS, "recipe": job.recipe.as_dict()}
+    if crew.leads and task.count("test"):
+        record["test"] = loop.scored_file(task, job.out / loop.WEIGHTS, "test")
+    return record | _privacy(job.recipe, task, state.step)
+
+
+def _start(recipe: Recipe) -> str:
+    """What comes before a network that learned from synthesised pairs: an affine one needs nothing but centres."""
+    return "centres" if recipe.network == "affine" else "affine"
+
+
+def source_of(job: Training) -> Source:
+    """The pairs of a training.
+
+    Raises
+    ------
+    InputError, UsageError : nothing to learn from.
+    """
+    from ..train import source, table
+
+    if job.data is None:
+        if not job.recipe.synthesise:
+            raise UsageError("nothing to train on: give --data, or --synthesise families")
+        return source.from_nothing(job.recipe)
+    if not job.data.exists():
+        raise InputError(f"data {job.data}: no such folder or table")
+    read = table.read(job.data, job.atlas, job.atlas_labels)
+    return source.from_table(read, job.recipe, aligned(read, job.recipe))
+
+
+def aligned(table: Table, recipe: Recipe) -> dict[int, Transform]:
+    """Where each scan lies in the common space, if the engine is to bring them together: linearly to the fixed image of its pair, to
+    the atlas, or to the first scan. One registration a scan.
+    """
+    if recipe.start not in _BY_ENGINE or recipe.synthesise:
+        return {}
+    from .. import io
+    from ..register import Settings, register
+    from ..train.data import centre, shift
+
+    settings = Settings(transform=recipe.start, seed=recipe.seed, device="cpu")
+    partner = {moving: fixed for fixed, moving in table.pairs} if table.pairs else dict.fromkeys(range(1, len(table.scans)), 0)
+    places = {k: shift(centre(table.scans[k])) for k in set(partner.values())}
+    for moving, fixed in partner.items():
+        pair = io.load(table.scans[fixed].image), io.load(table.scans[moving].image)
+        places[moving] = compose([places[fixed], register(*pair, settings).transform])
+    return places
+
+
+def _privacy(recipe: Recipe, task: Any, steps: int) -> dict[str, Any]:
+    """What the training may tell about a person; nothing is said of trainings without privacy."""
+    if not recipe.is_private:
+        return {}
+    from ..train.privacy import epsilon
+
+    people = task.count_people()
+    rate = min(recipe.batch * recipe.accumulate / people, 1.0)
+    return {"epsilon": epsilon(recipe.noise_multiplier, rate, steps, recipe.delta), "delta": recipe.delta}
+
+
+def _forget(out: Path) -> None:
+    """Remove an earlier training, and nothing else."""
+    from ..train import loop
+
+    for name in (loop.CHECKPOINT, loop.WEIGHTS, loop.HISTORY, RECORD):
+        (out / name).unlink(missing_ok=True)
+
+
+def average_files(paths: Sequence[Path], out: Path, overwrite: bool = False) -> dict[str, float]:
+    """Write the mean of several sites' weights; each site's share, by file.
+
+    Raises
+    ------
+    InputError : files that cannot be averaged, or ``out`` exists.
+    """
+    from ..train.federate import average
+    from .output import check_file
+
+    check_file(out, overwrite, paths)
+    return average(paths, out)
+
+
+def with_recipe(job: Training, out: Path, recipe: Recipe) -> Training:
+    """The same training with other choices, elsewhere."""
+    return replace(job, out=out, recipe=recipe)

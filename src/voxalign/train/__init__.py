@@ -1,0 +1,1 @@
+"""Training: images (or nothing at all) in, weights out. Everything here needs torch."""

@@ -1,0 +1,99 @@
+"""Where a training's pairs come from: scans of people, divided into parts, or nothing at all."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..core import InputError, Transform, UsageError
+from ..nn import Inputs
+from ..nn.inputs import INTENSITY
+from .data import Space, Store, centre, shift, survey
+from .recipe import Recipe
+from .table import PARTS, Table, pairs_of, some, split
+
+_SHAPE = (96, 96, 96)  # of images made from nothing, unless the recipe says otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where pairs come from.
+
+    Parameters
+    ----------
+    store : of scans; None if everything is synthesised from nothing.
+    pairs : (fixed, moving) numbers of scans, by part.
+    drawings : numbers of scans with labels, by part, for the family ``maps``.
+    people : how many, by part.
+    """
+
+    space: Space
+    store: Store | None = None
+    pairs: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    drawings: dict[str, list[int]] = field(default_factory=dict)
+    people: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of each image; features have several."""
+        if self.store is None or self.store.inputs.channels == (INTENSITY,):
+            return 1
+        return len(self.store.sample(next(f for pairs in self.pairs.values() for f, _ in pairs)).image)
+
+
+def from_nothing(recipe: Recipe) -> Source:
+    """A grid for synthesised images.
+
+    Raises
+    ------
+    UsageError : a family that needs label maps, or channels other than the intensity.
+    """
+    if "maps" in recipe.synthesise:
+        raise UsageError("synthesise=maps needs label maps: give them with --data")
+    _check_synthesis(recipe)
+    return Source(Space(recipe.shape or _SHAPE, recipe.spacing or 1.0))
+
+
+def from_table(table: Table, recipe: Recipe, places: Mapping[int, Transform] | None = None) -> Source:
+    """Look at all scans, and divide their people; ``places`` as for `Store`.
+
+    Raises
+    ------
+    InputError : no pairs, or nothing to learn from.
+    """
+    space = survey(table, recipe.spacing, recipe.shape)
+    people = [scan.person for k, scan in enumerate(table.scans) if k != table.atlas]
+    parts = split(people, recipe.validation, recipe.test, recipe.seed, 1 if table.pairs or recipe.synthesise else 2)
+    if recipe.synthesise:
+        _check_synthesis(recipe)
+        drawings = {part: [k for k, s in enumerate(table.scans) if s.labels and parts.get(s.person) == part] for part in PARTS}
+        if "maps" in recipe.synthesise and not drawings["train"]:
+            raise InputError("synthesise=maps: the data hold no label maps; expected labels/ or a column 'labels'")
+        return Source(space, Store(table, space), {}, drawings, _counted(parts))
+    if any(scan.image is None for scan in table.scans):
+        raise InputError("some rows have no image: expected images, or synthesise=maps to make them from the label maps")
+    pairs = {part: pairs_of(table, parts, part) for part in PARTS}
+    if not pairs["train"]:
+        raise InputError("nobody to train on: expected at least two people's images in the training part, or pairs of one")
+    pairs["validation"] = some(pairs["validation"], recipe.pairs_validated)
+    places = by_headers(table) if recipe.start == "headers" else places
+    store = Store(table, space, Inputs(space.spacing, recipe.channels, recipe.start), places)
+    return Source(space, store, pairs, {}, _counted(parts))
+
+
+def by_headers(table: Table) -> dict[int, Transform]:
+    """Every scan where its file says it is; the middle is that of the fixed image, of the atlas, or of the first scan."""
+    if table.pairs is None:
+        middle = shift(centre(table.scans[0]))
+        return dict.fromkeys(range(len(table.scans)), middle)
+    middles = {fixed: shift(centre(table.scans[fixed])) for fixed in {f for f, _ in table.pairs}}
+    return middles | {moving: middles[fixed] for fixed, moving in table.pairs}
+
+
+def _counted(parts: dict[str, str]) -> dict[str, int]:
+    return {part: sum(p == part for p in parts.values()) for part in PARTS}
+
+
+def _check_synthesis(recipe: Recipe) -> None:
+    if recipe.channels != (INTENSITY,):
+        raise UsageError(f"channels={','.join(recipe.channels)} of synthesised images: expected intensity alone")
+
