@@ -67,7 +67,7 @@ def join(first: Transform, second: Transform) -> Transform:
 def articulate(first: Transform, second: Transform, bones: Image, *, of_first: tuple, of_second: tuple) -> Transform:
     """One map of the motions of two bones: each moves as a whole, what is between them turns gradually (labels of the fixed space).
 
-    Every place follows the nearer bone more, by the squared distances (Arsigny 2005, doi:10.1007/11566489_115, in simpler form).
+    Every place follows the nearer bone more, by the squared distances; a relative of polyaffine maps (doi:10.1007/s10851-008-0135-9).
     """
     from scipy import ndimage  # imports slowly
 
