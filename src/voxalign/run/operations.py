@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..core import Image, InputError, Points, Transform, compose, displacement, require, resample
-from ..features import FEATURES, regions
-from ..filters import FILTERS
+from ..features import regions
 from ..filters.geometry import cut
 from ..judge import evaluate, matched
 from ..metrics import dice_by_label, hd95_mm, jacobian_determinant
@@ -23,6 +22,7 @@ from ..register.result import OnStep
 from ..transforms import Displacement
 from . import api
 from .checks import masked
+from .process import OPERATIONS
 
 
 class Scores(dict[str, Any]):
@@ -201,7 +201,7 @@ def deformation_picture(fixed: Image, moving: Image, transform: Transform) -> Pi
     return _drawn(deformation(Scene(fixed, moving, transform)))
 
 
-STEPS: dict[str, Callable[..., Any]] = FILTERS | FEATURES | {function.__name__: function for function in (
+STEPS: dict[str, Callable[..., Any]] = OPERATIONS | {function.__name__: function for function in (
     register, apply, push, invert, join, articulate, within, around, select, difference,
     scores, volumes, volume_change, change_map, shape_agreement, joint_angle, joint_angle_of, picture, deformation_picture)}
 """Every operation by its name."""
