@@ -130,6 +130,8 @@ def shifts(fixed: Body, moving: Body) -> NDArray[np.float64]:
     axes = np.linalg.norm(large.half_axes, axis=0)
     reach = np.maximum(axes - small.radius, 0) + 0.5 * small.radius
     pitch = _PITCH * small.radius
+    while np.prod(2 * reach / pitch) > 8 * _MOST:  # a mouse in a man: never as many as a billion
+        pitch *= 1.1
     while True:
         steps = [np.arange(-np.floor(r / pitch), np.floor(r / pitch) + 1) * pitch for r in reach]
         lattice = np.stack(np.meshgrid(*steps, indexing="ij"), -1).reshape(-1, len(reach))
