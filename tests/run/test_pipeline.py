@@ -132,7 +132,7 @@ def test_results_are_not_overwritten_and_inputs_never(files, tmp_path):
     (changed(even={"do": "gaussian", "image": "fixd"}), "did you mean 'fixed'"),
     (changed(even={"do": "gaussian", "image": "fixed", "sigma": "wide"}), "step even: sigma"),
     (changed(even={"do": "gaussian", "image": "moved"}), "unknown value that step even takes as image"),
-    (changed(aligned={"do": "register", "fixed": "even", "loss": "nc"}), "did you mean 'ncc'"),
+    (changed(aligned={"do": "register", "fixed": "even", "transform": "afine"}), "did you mean 'affine'"),
     (changed(aligned={"do": "register", "fixed": "even", "initial": "../../x.h5"}), "unknown initial"),
     (changed(aligned={"do": "gaussian", "image": "fixed"}), "transform is aligned, which is image; expected transform"),
     (changed(even={"image": "fixed"}), "does nothing"), (changed(even={"do": "threshold", "imag": "fixed"}), "'image'"),
@@ -195,7 +195,7 @@ def test_the_schema_says_what_the_program_says():
     jsonschema.Draft202012Validator.check_schema(schema())
     for content in (ALIGN, *(pipeline(name).as_dict() for name in ready())):
         assert check.is_valid(content)
-    for wrong in ({"do": "gausian"}, {"do": "gaussian", "sigm": 1}, {"do": "gaussian", "sigma": "wide"}, {"do": "register", "loss": "nc"},
+    for wrong in ({"do": "gausian"}, {"do": "gaussian", "sigm": 1}, {"do": "gaussian", "sigma": "wide"}, {"do": "register", "transform": "afine"},
                   {"do": "select", "labels": "drawn"}, {"image": "fixed"}):
         assert not check.is_valid(changed(even=wrong))
     for wrong in ({**ALIGN, "step": {}}, {"inputs": {"fixed": "imge"}, "steps": ALIGN["steps"]}):
