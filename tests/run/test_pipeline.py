@@ -195,8 +195,8 @@ def test_the_schema_says_what_the_program_says():
     jsonschema.Draft202012Validator.check_schema(schema())
     for content in (ALIGN, *(pipeline(name).as_dict() for name in ready())):
         assert check.is_valid(content)
-    for wrong in ({"do": "gausian"}, {"do": "gaussian", "sigm": 1}, {"do": "gaussian", "sigma": "wide"}, {"do": "register", "transform": "afine"},
-                  {"do": "select", "labels": "drawn"}, {"image": "fixed"}):
+    for wrong in ({"do": "gausian"}, {"do": "gaussian", "sigm": 1}, {"do": "gaussian", "sigma": "wide"},
+                  {"do": "register", "transform": "afine"}, {"do": "select", "labels": "drawn"}, {"image": "fixed"}):
         assert not check.is_valid(changed(even=wrong))
     for wrong in ({**ALIGN, "step": {}}, {"inputs": {"fixed": "imge"}, "steps": ALIGN["steps"]}):
         assert not check.is_valid(wrong)
