@@ -7,7 +7,7 @@ import voxalign as vx
 NAMES = {"Compose", "Grid", "Guide", "Identity", "Image", "InputError", "InputWarning", "Points", "Registration", "Result", "Settings",
          "Transform", "UsageError", "VoxalignError", "__version__", "compose", "features", "filters", "load", "load_points",
          "load_transform", "losses", "metrics", "phantom", "pipeline", "plot", "register", "resample", "sample", "save",
-         "save_points", "save_transform", "to_nibabel", "to_sitk", "transforms"}
+         "save_points", "save_transform", "to_nibabel", "to_sitk", "track", "transforms"}
 
 
 def test_names():

@@ -84,12 +84,11 @@ KEYPOINT_START_MM = 3.0  # of matched keypoints under a deformation of 6 mm
 NETWORK_BATCH_VOXELS = 1e-3  # a pair alone or in a batch: float32 sums in another order
 LEARNED_VELOCITY_MM = 0.15  # flows sampled every 2 voxels of up to 2.3 mm and interpolated linearly
 LEARNED_STORAGE_MM = 0.02  # the same images with other axes: resampled and convolved in another order
-LEARNED_VELOCITY_MM = 0.15  # flows sampled every 2 voxels of up to 2.3 mm and interpolated linearly
-LEARNED_STORAGE_MM = 0.02  # the same images with other axes: resampled and convolved in another order
 
 # ---- optimisers
 SAME_STEPS = 1e-9  # two programs, thirty steps, float64
 OPTIMUM = 1e-5  # of a well conditioned function of parameters of about 1
+IMAGE_SLOPE = 0.1  # central differences against the slope of the interpolated image, and voxels that enter and leave
 OPTIMUM_VALLEY = 1e-2  # of Rosenbrock's, whose floor is nearly flat
 
 # ---- ready pipelines, at 3 to 3.5 mm; what they promise
@@ -101,3 +100,7 @@ RIGID_UPDATE_MM = 0.5  # largest error in the head: a sixth of a voxel
 # ---- training
 EPSILON = 1e-9  # of differential privacy, against another program's sum over the same orders
 GRADIENT = 5e-4  # part of the largest; float32 sums over samples in another order
+
+# ---- sequences
+FRAME_VOXELS = 0.07  # rigid motion of generated frames, each with noise and shading of its own; the bar is 0.1
+RARE = 0.1  # by which balance has to improve the Dice of a structure of 1 %

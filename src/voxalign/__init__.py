@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .register import Guide, Registration, Settings
     from .report import plot
     from .run.api import Result, register
+    from .run.live import track
     from .run.pipeline import pipeline
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _HOME = {
     "register": ("Guide", "Registration", "Settings"),
     "report": ("plot",),
     "run.api": ("Result", "register"),
+    "run.live": ("track",),
     "run.pipeline": ("pipeline",),
     "": ("features", "filters", "losses", "metrics", "phantom", "transforms"),
 }
@@ -53,7 +55,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = ["Compose", "Grid", "Guide", "Identity", "Image", "InputError", "InputWarning", "Points", "Registration", "Result", "Settings",
            "Transform", "UsageError", "VoxalignError", "__version__", "compose", "features", "filters", "load", "load_points",
            "load_transform", "losses", "metrics", "phantom", "pipeline", "plot", "register", "resample", "sample", "save",
-           "save_points", "save_transform", "to_nibabel", "to_sitk", "transforms"]
+           "save_points", "save_transform", "to_nibabel", "to_sitk", "track", "transforms"]
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,8 @@ import pytest
 from pairs import blobs
 
 from voxalign import io
-from voxalign.core import Compose, InputError, InputWarning, Points, UsageError
+from voxalign.core import Compose, Image, InputError, InputWarning, Points, UsageError, resample
+from voxalign.io.sequence import open_series, writing
 from voxalign.run.apply import Application, apply_files, convert, invert, join, transform_info
 from voxalign.transforms import Affine, Translation
 
@@ -78,3 +79,28 @@ def test_info(files):
     assert info["dimension"] == 3 and np.allclose(info["parts"][0]["matrix"], TURN.matrix, atol=1e-6)
     field = transform_info(convert(files / "turn.mat", files / "field.nii.gz", files / "fixed.nii.gz"))
     assert field["parts"][-1]["kind"] == "displacement" and field["parts"][-1]["max_mm"] > 0
+
+
+@pytest.mark.filterwarnings("ignore::voxalign.InputWarning")
+def test_all_frames_of_a_sequence_go_along_one_transform_or_one_each(tmp_path, rng):
+    frames = [Image.from_array(rng.random((9, 8, 7)).astype(np.float32)) for _ in range(3)]
+    shifts = [Translation.from_params([k, 0.5, 0], np.zeros(3)) for k in range(3)]
+    with writing(tmp_path / "moving.nii.gz", 3, 2.0) as append:
+        for frame in frames:
+            append(frame)
+    (tmp_path / "each").mkdir()
+    for k, shift in enumerate(shifts):
+        io.save_transform(shift, tmp_path / "each" / f"{k:04d}.h5")
+    for given, expected in ((tmp_path / "each", shifts), (tmp_path / "each" / "0001.h5", [shifts[1]] * 3)):
+        job = Application(tmp_path / "moving.nii.gz", (given,), tmp_path / "out.nii.gz", tmp_path / "moving.nii.gz", overwrite=True)
+        out = apply_files(job)
+        found = open_series([out])
+        assert len(found) == 3 and found.seconds == 2
+        for frame, moved, shift in zip(frames, found, expected, strict=True):
+            assert np.allclose(moved.data, resample(frame, found.grid, shift).data, atol=1e-6)
+    (tmp_path / "each" / "0002.h5").unlink()
+    with pytest.raises(InputError, match="one for each frame"):
+        apply_files(Application(tmp_path / "moving.nii.gz", (tmp_path / "each",), tmp_path / "o.nii.gz", tmp_path / "moving.nii.gz"))
+    io.save(frames[0], tmp_path / "one.nii.gz")
+    with pytest.raises(InputError, match="several frames"):
+        apply_files(Application(tmp_path / "one.nii.gz", (tmp_path / "each",), tmp_path / "o.nii.gz", tmp_path / "moving.nii.gz"))

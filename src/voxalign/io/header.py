@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class Header:
     scale : slope and intercept that turn stored values into real ones.
     notes : oddities that were accepted, one sentence each.
     details : what else is worth showing to a user.
+    each : all frames one after the other as of ``read``, the file read once; None where ``read`` is as good.
     """
 
     format: str
@@ -44,6 +45,7 @@ class Header:
     scale: tuple[float, float] = (1.0, 0.0)
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    each: Callable[[], Iterator[NDArray]] | None = field(default=None, repr=False)
 
 
 def shown(path: str | os.PathLike[str]) -> str:

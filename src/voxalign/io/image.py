@@ -62,8 +62,8 @@ def load(path: str | os.PathLike[str], is_label: bool | None = None, frame: int 
     _check_channel(path, header, channel)
     raw = _chosen_channel(header.read(frame), channel)
     if is_label:
-        return _labels(path, raw, header)
-    return _intensities(path, raw, header)
+        return as_labels(path, raw, header)
+    return as_intensities(path, raw, header)
 
 
 def save(image: Any, path: str | os.PathLike[str]) -> None:
@@ -232,7 +232,8 @@ def _chosen_channel(raw: NDArray, channel: int | str | None) -> NDArray:
 
 
 # ---------------------------------------------------------------- stored values -> Image
-def _labels(path: Path, raw: NDArray, header: Header) -> Image:
+def as_labels(path: Path, raw: NDArray, header: Header) -> Image:
+    """Stored values (C, *shape), in any order, as a label map; errors as in `load`."""
     plain = header.scale == (1.0, 0.0)
     data = _c_order(raw, raw.dtype.newbyteorder("=") if plain else np.dtype(np.float64), header.scale)
     if data.dtype.kind == "f":
@@ -245,7 +246,8 @@ def _labels(path: Path, raw: NDArray, header: Header) -> Image:
         raise refuse(path, str(error)) from None
 
 
-def _intensities(path: Path, raw: NDArray, header: Header) -> Image:
+def as_intensities(path: Path, raw: NDArray, header: Header) -> Image:
+    """Stored values (C, *shape), in any order, as an image; errors as in `load`."""
     data = _c_order(raw, np.dtype(np.float32), header.scale)
     if (raw.dtype.itemsize > 4 or header.scale != (1.0, 0.0)) and np.isinf(data).any():
         data = _shrunk(path, raw, header, data)

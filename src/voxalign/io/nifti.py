@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ _TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 32: "c8", 64: "f8", 128: "u1", 25
 _COLOURS = {128: 3, 2304: 4}
 _CODES = {np.dtype(t): code for code, t in _TYPES.items() if code not in _COLOURS}
 _MILLIMETRES = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
+_SECONDS = {8: 1.0, 16: 1e-3, 24: 1e-6}
 _UNIT_NAMES = {0: "unknown", 1: "metre", 2: "mm", 3: "micrometre"}
 _FORM_NAMES = {0: "unknown", 1: "scanner", 2: "aligned", 3: "Talairach", 4: "MNI 152", 5: "template"}
 _VECTOR, _LABEL = 1007, 1002
@@ -99,7 +101,8 @@ def read_header(path: Path) -> Header:
     scale, scale_notes = _scale(path, raw)
     grid = make_grid(path, layout.shape, affine)
     return Header(_format(raw), grid, layout.dtype, partial(_read, layout), layout.frames, layout.channels * layout.colours,
-                  layout.kind, scale, (*notes, *flat_notes, *scale_notes), _details(raw))
+                  layout.kind, scale, (*notes, *flat_notes, *scale_notes), _details(raw),
+                  partial(_each, layout) if layout.channels == 1 else None)
 
 
 # ---------------------------------------------------------------- header
@@ -213,7 +216,14 @@ def _details(raw: NDArray) -> dict:
     forms = {name: _FORM_NAMES.get(int(raw[name]), str(int(raw[name]))) for name in ("sform_code", "qform_code")}
     difference = _form_difference(raw, _used_shape(raw))
     return {"units": _UNIT_NAMES.get(unit, str(unit)), **forms, "sform_qform_difference_mm": difference,
-            "frame_spacing": float(raw["pixdim"][4]) if raw["dim"][0] > 3 else None}
+            "frame_spacing": float(raw["pixdim"][4]) if raw["dim"][0] > 3 else None, "frame_seconds": _frame_seconds(raw)}
+
+
+def _frame_seconds(raw: NDArray) -> float | None:
+    """Between frames; None if the header does not say."""
+    factor = _SECONDS.get(int(raw["xyzt_units"]) & 56)
+    step = float(raw["pixdim"][4])
+    return step * factor if raw["dim"][0] > 3 and factor and math.isfinite(step) and step > 0 else None
 
 
 # ---------------------------------------------------------------- geometry
@@ -309,8 +319,7 @@ def _form_difference(raw: NDArray, shape: tuple[int, ...]) -> float | None:
 # ---------------------------------------------------------------- voxels
 def _read(layout: _Layout, frame: int) -> NDArray:
     """One frame as stored, (channels, *shape), a view in the order of the file."""
-    if not layout.path.exists():
-        raise refuse(layout.path, f"missing, and it holds the voxels of {layout.path.stem}.hdr; both files are needed")
+    _check_there(layout)
     volumes = []
     with Stream(layout.path) as stream:
         stream.expect(layout.total)
@@ -321,6 +330,22 @@ def _read(layout: _Layout, frame: int) -> NDArray:
             stream.skip((layout.frames - 1 - frame) * layout.volume)
         stream.finish()
     return np.concatenate([_view(volume, layout) for volume in volumes]) if len(volumes) > 1 else _view(volumes[0], layout)
+
+
+def _each(layout: _Layout) -> Iterator[NDArray]:
+    """Every frame as of `_read`, one in memory at a time; the file is unpacked once."""
+    _check_there(layout)
+    with Stream(layout.path) as stream:
+        stream.expect(layout.total)
+        stream.skip(layout.offset)
+        for _ in range(layout.frames):
+            yield _view(stream.take(layout.volume), layout)
+        stream.finish()
+
+
+def _check_there(layout: _Layout) -> None:
+    if not layout.path.exists():
+        raise refuse(layout.path, f"missing, and it holds the voxels of {layout.path.stem}.hdr; both files are needed")
 
 
 def _view(volume: NDArray[np.uint8], layout: _Layout) -> NDArray:
@@ -363,20 +388,23 @@ def fortran(array: NDArray) -> NDArray:
     return out
 
 
-def header_bytes(image: Image, dtype: np.dtype, path: Path) -> bytes:
-    """Header and empty extension flag of a single-file NIfTI, version 2 where a size needs it."""
-    second = max(image.grid.shape) > 32767
+def header_bytes(image: Image, dtype: np.dtype, path: Path, frames: int = 1, step: float = 1.0) -> bytes:
+    """Header and empty extension flag of a single-file NIfTI, version 2 where a size needs it; ``frames`` images, ``step`` s apart."""
+    second = max(*image.grid.shape, frames) > 32767
     raw = np.zeros((), (_NIFTI2 if second else _NIFTI1).newbyteorder("<"))
     size = raw.dtype.itemsize
     raw["sizeof_hdr"], raw["vox_offset"], raw["magic"] = size, size + 4, b"n+2\0\r\n\x1a\n" if second else b"n+1"
     raw["datatype"], raw["bitpix"] = _CODES[dtype], dtype.itemsize * 8
-    raw["scl_slope"], raw["xyzt_units"], raw["descrip"] = 1, 2, b"voxalign"
-    shape = image.grid.shape if image.channels == 1 else (*image.grid.shape, *(1,) * (4 - image.dim), image.channels)
+    raw["scl_slope"], raw["descrip"] = 1, b"voxalign"
+    shape = image.grid.shape
+    if image.channels > 1 or frames > 1:
+        shape = (*shape, *(1,) * (3 - image.dim), frames, *((image.channels,) if image.channels > 1 else ()))
     raw["dim"] = [len(shape), *shape, *(1,) * (7 - len(shape))]
     raw["intent_code"] = _VECTOR if image.channels > 1 else _LABEL if image.is_label else 0
     affine = embed(image.grid.affine)
     handedness, quaternion = _nearest_rotation(affine)
-    raw["pixdim"] = [handedness, *np.linalg.norm(affine[:3, :3], axis=0), *(1,) * 4]
+    raw["pixdim"] = [handedness, *np.linalg.norm(affine[:3, :3], axis=0), step, *(1,) * 3]
+    raw["xyzt_units"] = 10 if frames > 1 else 2  # seconds; mm
     raw["quatern"], raw["qoffset"], raw["srow"] = quaternion, affine[:3, 3], affine[:3]
     raw["qform_code"] = raw["sform_code"] = 1
     _warn_sheared(image.grid, path)

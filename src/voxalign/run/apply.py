@@ -1,13 +1,15 @@
 """Transforms from files applied to images, labels and points from files; transforms turned into others."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .. import io
-from ..core import InputError, Points, Transform, UsageError, compose, resample
+from ..core import Grid, InputError, Points, Transform, UsageError, compose, resample
+from ..io.image import read_header
+from ..io.sequence import open_series, writing
 from .checks import labelled
 from .choose import Choose
 from .output import check_file
@@ -44,6 +46,8 @@ def apply_files(job: Application) -> Path:
     """
     inputs = [job.moving, *job.transforms, *([job.reference] if job.reference else [])]
     check_file(job.out, job.overwrite, inputs)
+    if not is_points(job.moving) and _is_series(job):
+        return _apply_series(job)
     transform = chained(job.transforms)
     if is_points(job.moving):
         points = io.load_points(job.moving)
@@ -55,6 +59,45 @@ def apply_files(job: Application) -> Path:
     interpolation = None if image.is_label and job.interpolation == "label" else job.interpolation
     io.save(resample(image, io.load(job.reference).grid, transform, interpolation), job.out)
     return job.out
+
+
+def _is_series(job: Application) -> bool:
+    """Whether all frames of a file are meant, each with its own transforms or all with the same."""
+    several = job.choose.frame is None and job.choose.channel is None and io.describe(job.moving)["frames"] > 1
+    folders = [path for path in job.transforms if path.is_dir()]
+    if folders and not several:
+        raise InputError(f"{folders[0]}: is a folder of transforms, one a frame: expected an image with several frames and no --frame")
+    return several
+
+
+def _apply_series(job: Application) -> Path:
+    """Bring every frame along its transforms, one at a time; a folder holds one a frame, by name in order."""
+    if job.reference is None:
+        raise UsageError("an image needs -r, the image on whose grid the result is wanted")
+    first = job.interpolation == "label" or labelled(open_series([job.moving]).frame(0), job.interpolation, str(job.moving)).is_label
+    series, grid = open_series([job.moving], first), _grid(job.reference)
+    interpolation = None if first and job.interpolation == "label" else job.interpolation
+    chains = [_by_frame(path, len(series)) for path in job.transforms]
+    with writing(job.out, len(series), series.seconds) as append:
+        for number, frame in enumerate(series):
+            append(resample(frame, grid, compose([chain(number) for chain in chains]), interpolation))
+    return job.out
+
+
+def _grid(path: Path) -> Grid:
+    """Of an image, or of the frames of a sequence."""
+    return read_header(path).grid
+
+
+def _by_frame(path: Path, frames: int) -> Callable[[int], Transform]:
+    """Frame -> transform, of a folder with one for each or of a single file."""
+    if not path.is_dir():
+        transform = io.load_transform(path)
+        return lambda number: transform
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    if len(files) != frames:
+        raise InputError(f"{path}: holds {len(files)} transforms, expected {frames}, one for each frame")
+    return lambda number: io.load_transform(files[number])
 
 
 def chained(paths: Sequence[Path]) -> Transform:

@@ -79,6 +79,8 @@ class Claim:
         """Move everything from the staging folder to ``out``, the record last; an older record goes first."""
         (self.out / RECORD).unlink(missing_ok=True)
         for path in sorted(self.staging.iterdir(), key=lambda p: p.name == RECORD):
+            if path.is_dir():
+                shutil.rmtree(self.out / path.name, ignore_errors=True)
             os.replace(path, self.out / path.name)
 
     def release(self) -> None:
