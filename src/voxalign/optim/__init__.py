@@ -1,6 +1,6 @@
 """Optimisers: each a value with its settings, one verb, `minimise`; for vectors, and for whatever else can be moved by a vector."""
 from ..core.errors import choose
-from .descent import Adam, Descent, GradientDescent, Momentum
+from .descent import Adam, Descent, GradientDescent, Momentum, first_rate
 from .newton import GaussNewton, Newton
 from .objective import Iterate, Objective, Solver, minimise, with_differences
 from .quasi import LBFGS
@@ -10,7 +10,7 @@ SOLVERS: dict[str, type[Solver]] = {"gradient-descent": GradientDescent, "moment
 """Every optimiser by its name."""
 
 __all__ = ["LBFGS", "SOLVERS", "Adam", "Descent", "GaussNewton", "GradientDescent", "Iterate", "Momentum", "Newton", "Objective", "Solver",
-           "minimise", "solver", "with_differences"]
+           "first_rate", "minimise", "solver", "with_differences"]
 
 
 def solver(name: str, **settings: float) -> Solver:

@@ -17,6 +17,7 @@ from ..core.sample import pull
 from ..losses import Bound, Loss
 from ..transforms import Displacement
 from .constraints import Landmarks, RigidRegions, Sliding
+from .descent import RULES, FirstOrder
 from .prepare import Scaled, foreground
 
 _MARGIN = 12  # voxels of the finest level kept around the foreground; the map is the identity at their outer end
@@ -114,12 +115,15 @@ def levels(grid: Grid) -> list[float]:
 
 
 def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity: Regularity,
-             constraints: Constraints = Constraints()) -> Iterator[Progress]:
-    """Deform the moving images of ``channels`` onto the fixed ones, all by one map; ``iterations`` are per level, coarse to fine."""
+             constraints: Constraints = Constraints(), optimiser: str = "gauss-newton") -> Iterator[Progress]:
+    """Deform the moving images of ``channels`` onto the fixed ones, all by one map; ``iterations`` are per level, coarse to fine.
+
+    ``optimiser``: one of `descent.RULES` steps by the forces alone; any other name is the Gauss-Newton step.
+    """
     u, grid = None, None
     for number, (spacing, steps) in enumerate(zip(levels(channels[0].fixed.grid), iterations, strict=True)):
         here = [channel.at(spacing, number) for channel in channels]
-        level = _Level(here, regularity, constraints)
+        level = _Level(here, regularity, constraints, optimiser)
         u = arrays.full((level.grid.dim, *level.grid.shape), 0, here[0].fixed.data) if u is None else refine(u, grid, level.grid)
         grid = level.grid
         for iteration, (value, new) in enumerate(level.descend(u, steps)):
@@ -130,11 +134,12 @@ def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity:
 class _Level:
     """One level of `optimise`: everything that does not change from step to step, and the memory the steps work in."""
 
-    def __init__(self, channels: Sequence[Channel], regularity: Regularity, constraints: Constraints) -> None:
+    def __init__(self, channels: Sequence[Channel], regularity: Regularity, constraints: Constraints, optimiser: str) -> None:
         self.channels, self.regularity, self.landmarks = channels, regularity, constraints.landmarks
         self.grid = channels[0].fixed.grid
         self.rigid = constraints.rigid and constraints.rigid.on(self.grid)
         self.smooth = constraints.sliding.on(self.grid).smooth if constraints.sliding else kernels.smooth
+        self.first_order = FirstOrder(optimiser, regularity.longest) if optimiser in RULES else None
         self.weights = (self.grid.spacing.min() / self.grid.spacing) ** 2
         self.fluid, self.elastic = (s * np.sqrt(self.weights) for s in (regularity.fluid, regularity.elastic))
         data, dim = channels[0].fixed.data, self.grid.dim
@@ -175,7 +180,10 @@ class _Level:
         """``u`` after the step that `equation` asks for."""
         kept = self.regularity
         self.room = self.smooth(self.equation, self.fluid, self.room, self.within)
-        update = kernels.step(self.room, self.weights, kept.step, kept.damping, kept.longest, self.equation[: len(u)], self.within)
+        if self.first_order is not None:
+            update = self.first_order(self.room[:-1], self.weights)
+        else:
+            update = kernels.step(self.room, self.weights, kept.step, kept.damping, kept.longest, self.equation[: len(u)], self.within)
         self.spare = kernels.compose_near(update, u, self.spare, self.within)
         u = self.smooth(self.spare, self.elastic, u, self.within)
         if kept.volume:

@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import arrays
+from ..core import Image, InputError, arrays
+from ..features import match
 from ..transforms import Rigid, Similarity
 from ..transforms.linear import Linear
 from .prepare import Scaled, foreground
@@ -13,17 +14,22 @@ from .search import Found, search
 _ROTATIONS = {2: 72, 3: 600}  # 5 degrees apart in 2-D, about 25 in 3-D
 TRUSTED = 0.3  # confidence below which headers that overlap are believed rather than the search
 _UNCERTAIN = 0.8  # confidence below which the user is told
+_ROUGH = 64  # voxels across images of which only the middle is wanted
+_BLOB = 80  # the smallest keypoints are the fixed image's longest side over this
 PLAIN = ("headers", "centres", "moments")
 
 
 def start(fixed: Scaled, moving: Scaled, name: str) -> Rigid:
-    """One of the `PLAIN` starts, by name."""
-    return {"headers": headers, "centres": centres, "moments": moments}[name](fixed, moving)
+    """One of the `PLAIN` starts, or that of keypoints, by name."""
+    if name == "keypoints":
+        return keypoints(fixed, moving)
+    rough = (image.at(float(image.grid.extent.max()) / _ROUGH) for image in (fixed, moving))
+    return {"headers": headers, "centres": centres, "moments": moments}[name](*rough)
 
 
 def searched(fixed: Scaled, moving: Scaled, sizes: bool) -> tuple[Linear, Found]:
     """The best of all positions, and what is to be said about it; a `Similarity` where ``sizes`` may differ and do, by much."""
-    rough = [image.at(float(image.grid.extent.max()) / 64) for image in (fixed, moving)]
+    rough = [image.at(float(image.grid.extent.max()) / _ROUGH) for image in (fixed, moving)]
     plain = np.stack([start(*rough, name).matrix for name in PLAIN])
     found = search(fixed, moving, plain, rotations(fixed.grid.dim), sizes)
     rigid = abs(abs(np.linalg.det(found.matrix)) - 1) < 1e-3
@@ -64,6 +70,23 @@ def centres(fixed: Scaled, moving: Scaled) -> Rigid:
 def moments(fixed: Scaled, moving: Scaled) -> Rigid:
     """The centres of mass of the two foregrounds are the same place."""
     return _through(np.eye(fixed.grid.dim), centre_of_mass(fixed), centre_of_mass(moving))
+
+
+def keypoints(fixed: Scaled, moving: Scaled) -> Rigid:
+    """The motion that most blobs that look alike agree on, found on coarse images; see `features.match`.
+
+    Raises
+    ------
+    InputError : no motion that blobs agree on.
+    """
+    size = float(fixed.grid.extent.max()) / _BLOB
+    images = [Image(arrays.as_numpy(level.data), level.grid, None if level.mask is None else arrays.as_numpy(level.mask))
+              for level in (image.at(size) for image in (fixed, moving))]
+    try:
+        found = match(*images, scales=(size, 4 * size), tolerance=2 * size)
+    except InputError as error:
+        raise InputError(f"initial keypoints: {error}; try initial=search") from error
+    return Rigid.from_matrix(found.matrix, centre_of_mass(fixed.at(2 * size)))
 
 
 def centre_of_mass(level: Scaled) -> NDArray[np.float64]:

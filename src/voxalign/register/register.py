@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -12,13 +12,14 @@ from ..core import Field, Grid, Image, InputError, Transform, arrays, compose
 from ..losses import Loss, loss
 from ..transforms import Affine, Rigid, Similarity
 from ..transforms.linear import Linear
-from . import deformable, initialise, linear
+from . import deformable, initialise, linear, similarity
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, foreground, onto, scale
 from .presets import PRESETS, suited
 from .result import OnStep, Registration, Step
 from .settings import Settings
+from .similarity import Term
 
 _COARSE = 32  # voxels across the fixed image at the coarsest linear level
 _LINEAR_LEVELS = 3
@@ -79,13 +80,14 @@ class _Run:
     history: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     confidence: float | None = None
+    _features: dict[str | None, tuple[Scaled, Scaled]] = field(default_factory=dict)
 
     def align(self, initial: Transform | None) -> Transform:
         """The whole way."""
         known = _as_linear(initial, self.fixed.grid) if initial is not None else None
         if initial is not None and known is None:
             self.notes.append("the initial transform is not linear: it is kept, and only a deformation is added to it")
-            found, self.loss_name = initial, self._choose_loss(initial)
+            found, self.terms = initial, self._choose_terms(initial)
         else:
             found = self._linear(known if known is not None else self._start())
         if self.settings.transform != "deformable":
@@ -93,16 +95,26 @@ class _Run:
         return compose([self._deformable(found), found])
 
     # ---------------------------------------------------------------- linear
-    def _levels(self) -> list[tuple[Scaled, Scaled]]:
-        """Both images, coarse to fine, for the linear stages."""
-        coarse = float(self.fixed.grid.extent.max()) / _COARSE
-        return [(self.fixed.at(coarse / 2**k), self.moving.at(coarse / 2**k)) for k in range(_LINEAR_LEVELS)]
+    def _levels(self, number: int, affine: bool) -> list[linear.Level]:
+        """What is compared at a linear level, coarse to fine from 0."""
+        spacing = float(self.fixed.grid.extent.max()) / _COARSE / 2**number
+        levels = []
+        for term in self.terms:
+            fixed, moving = (image.at(spacing) for image in self._described(term))
+            levels.append(linear.Level(fixed, moving, self._linear_loss(term, fixed.grid, number if affine else None), term.weight))
+        return levels
+
+    def _described(self, term: Term) -> tuple[Scaled, Scaled]:
+        """What a term compares: the images, or a feature of both, which is computed once."""
+        if term.feature not in self._features:
+            finest = float(self.fixed.grid.spacing.min()) if self.settings.spacing is None else self.settings.spacing
+            self._features[term.feature] = tuple(similarity.described(image, term.feature, finest) for image in (self.fixed, self.moving))
+        return self._features[term.feature]
 
     def _start(self) -> Linear:
         """The first position, by the way asked for."""
         if self.settings.initial != "search":
-            fixed, moving = (image.at(float(self.fixed.grid.extent.max()) / _COARSE) for image in (self.fixed, self.moving))
-            return initialise.start(fixed, moving, {"none": "headers"}.get(self.settings.initial, self.settings.initial))
+            return initialise.start(self.fixed, self.moving, {"none": "headers"}.get(self.settings.initial, self.settings.initial))
         start, found = initialise.searched(self.fixed, self.moving, self.settings.transform != "rigid")
         self._step("search", 0, 0, -found.score, 0.05, self.fixed.grid)
         self.confidence = found.confidence
@@ -112,48 +124,58 @@ class _Run:
 
     def _linear(self, start: Linear) -> Linear:
         """Rigid first, then the model asked for."""
-        self.loss_name = self._choose_loss(start)
+        self.terms = self._choose_terms(start)
         model = linear.MODELS["affine" if self.settings.transform == "deformable" else self.settings.transform]
-        levels = self._levels()
-        stages = [(model, k) for k in range(len(levels))]
+        stages = [(model, k) for k in range(_LINEAR_LEVELS)]
         if type(start) in (Rigid, Similarity) and model is not type(start):
             stages.insert(0, (type(start), 0))
         share = _LINEAR_SHARE if self.settings.transform == "deformable" else 1.0
         for done, (family, number) in enumerate(stages):
-            fixed, moving = levels[number]
-            level = linear.Level(fixed, moving, self._linear_loss(fixed.grid, number if family is Affine else None))
+            levels = self._levels(number, family is Affine)
             begin = start if isinstance(start, family) else linear.promote(start, family)
-            for iteration, (improved, value) in enumerate(linear.optimise(level, begin, _LINEAR_STEPS)):
+            part = share * (0.05 + 0.95 * (done + 1) / len(stages))
+            for iteration, (improved, value) in enumerate(linear.optimise(levels, begin, _LINEAR_STEPS, self.settings.optimiser)):
                 start = improved
-                self._step(family.__name__.lower(), number, iteration, value, share * (0.05 + 0.95 * (done + 1) / len(stages)), fixed.grid)
+                self._step(family.__name__.lower(), number, iteration, value, part, levels[0].fixed.grid)
         return start
 
     # ---------------------------------------------------------------- deformable
     def _deformable(self, start: Transform) -> Transform:
         """The deformation before ``start`` that brings the images together."""
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
-        grid, moving = fixed.grid, onto(self.moving, fixed.grid, start)
-        spacings = deformable.levels(grid)
+        grid, spacings = fixed.grid, deformable.levels(fixed.grid)
         steps = _per_level(self.settings.iterations, len(spacings))
-        fine = [len(spacings) - k <= 2 for k in range(len(spacings))]
-        losses = [self._loss(fixed.at(s).grid, self.settings.window if f else _LINEAR_RADIUS, _BENDING)
-                  for s, f in zip(spacings, fine, strict=True)]
-        channels = [deformable.Channel(fixed, moving, losses), *self.guide.channels(grid, start, len(spacings))]
+        channels = [self._channel(term, fixed, start) for term in self.terms] + self.guide.channels(grid, start, len(spacings))
         regularity = deformable.Regularity.of(self._smoothness())
         work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
         share = _LINEAR_SHARE if self.history else 0.0
         progress = None
-        for progress in deformable.optimise(channels, steps, regularity, self.guide.constraints(start)):
+        for progress in deformable.optimise(channels, steps, regularity, self.guide.constraints(start), self.settings.optimiser):
             before = work[progress.level - 1] if progress.level else 0.0
             part = (before + (work[progress.level] - before) * (progress.iteration + 1) / steps[progress.level]) / work[-1]
             self._step("deformable", progress.level, progress.iteration, progress.loss, share + (1 - share) * part, progress.grid)
         return deformable.as_transform(progress.displacement, progress.grid)
 
+    def _channel(self, term: Term, working: Scaled, start: Transform) -> deformable.Channel:
+        """What a term compares on the grid of ``working``, the part of the fixed image that is worked on."""
+        fixed, moving = self._described(term)
+        fixed = working if term.feature is None else onto(fixed, working.grid, None)
+        spacings = deformable.levels(working.grid)
+        radii = [self.settings.window if len(spacings) - k <= 2 else _LINEAR_RADIUS for k in range(len(spacings))]
+        losses = [_loss(term.loss, fixed.at(s).grid, radius, _BENDING) for s, radius in zip(spacings, radii, strict=True)]
+        return deformable.Channel(fixed, onto(moving, working.grid, start), losses, term.weight)
+
     # ---------------------------------------------------------------- choices and reports
+    def _choose_terms(self, start: Transform) -> tuple[Term, ...]:
+        """The losses asked for, with the one that suits the two images for ``auto``."""
+        asked = similarity.terms(self.settings.loss)
+        if not any(term.loss == "auto" for term in asked):
+            return asked
+        chosen = self._choose_loss(start)
+        return tuple(replace(term, loss=chosen) if term.loss == "auto" else term for term in asked)
+
     def _choose_loss(self, start: Transform) -> str:
-        """The loss asked for, or the one that suits the two images."""
-        if self.settings.loss != "auto":
-            return self.settings.loss
+        """The loss that suits the two images."""
         fixed = self.fixed.at(float(self.fixed.grid.extent.max()) / _COARSE)
         moved = onto(self.moving.at(float(fixed.grid.spacing.max())), fixed.grid, start)
         inside = foreground(fixed) | foreground(moved)
@@ -171,37 +193,38 @@ class _Run:
             return self.settings.smoothness
         name, why = self.looks
         smoothness = float(PRESETS[name].get("smoothness", 1.0))
-        if self.loss_name in _ACROSS:  # less is known of where things belong (phantom, T1 to T2 1.2 mm for 1.35, to CT 2.4 for 2.75)
+        if any(term.loss in _ACROSS for term in self.terms):  # less is known of where things belong (phantom: T1 to T2 1.2 mm for 1.35)
             smoothness, why = max(smoothness, _STIFFER), f"{why}, in two modalities"
         self.notes.append(f"smoothness {smoothness:g} chosen (preset {name!r}): the images show {why}")
         return smoothness
 
-    def _linear_loss(self, grid: Grid, level: int | None) -> Loss:
+    def _linear_loss(self, term: Term, grid: Grid, level: int | None) -> Loss:
         """The loss of an affine level, or of a rigid one (None).
 
         Where the choice is ours and the modality one, coarse affine levels align edges and the finest small windows: between people that
         agrees better with anatomy than windows throughout (mean Dice of 30 brain labels .648 against .641; mice .845 against .843). One
         body seen twice is another matter: there windows throughout are more exact (a known shift of a slice: .04 against .1 mm).
         """
-        if self.settings.loss != "auto" or self.loss_name != "lncc" or level is None:
-            return self._loss(grid, _LINEAR_RADIUS)
+        if self.settings.loss != "auto" or term.loss != "lncc" or level is None:
+            return _loss(term.loss, grid, _LINEAR_RADIUS)
         if level < _LINEAR_LEVELS - 1:
             return loss("ngf", edge=_EDGE, spacing=tuple(grid.spacing / grid.spacing.min()))
-        return self._loss(grid, 1)
-
-    def _loss(self, grid: Grid, radius: int, extra: Mapping[str, dict] = MappingProxyType({})) -> Loss:
-        """The loss with windows as wide in mm along every axis as voxels allow."""
-        windows = {"lncc": {"radius": radius}, "ssim": {"radius": radius}, "mind": {"radius": 1, "dilation": 2}}
-        settings: dict = {key: _isotropic(r, grid) for key, r in windows.get(self.loss_name, {}).items()}
-        if self.loss_name == "ngf":
-            settings["spacing"] = tuple(grid.spacing / grid.spacing.min())
-        return loss(self.loss_name, **settings, **extra.get(self.loss_name, {}))
+        return _loss(term.loss, grid, 1)
 
     def _step(self, stage: str, level: int, iteration: int, value: float, fraction: float, grid: Grid) -> None:
         step = Step(stage, level, iteration, float(value), min(fraction, 1.0), float(grid.spacing.min()))
         self.history.append(step)
         if self.on_step is not None:
             self.on_step(step)
+
+
+def _loss(name: str, grid: Grid, radius: int, extra: Mapping[str, dict] = MappingProxyType({})) -> Loss:
+    """The loss with windows as wide in mm along every axis as voxels allow."""
+    windows = {"lncc": {"radius": radius}, "ssim": {"radius": radius}, "mind": {"radius": 1, "dilation": 2}}
+    settings: dict = {key: _isotropic(r, grid) for key, r in windows.get(name, {}).items()}
+    if name == "ngf":
+        settings["spacing"] = tuple(grid.spacing / grid.spacing.min())
+    return loss(name, **settings, **extra.get(name, {}))
 
 
 def _isotropic(radius: int, grid: Grid) -> tuple[int, ...]:

@@ -7,7 +7,8 @@ from typing import Literal
 from .device import Device
 
 Model = Literal["rigid", "similarity", "affine", "deformable"]
-Start = Literal["search", "headers", "centres", "moments", "none"]
+Start = Literal["search", "headers", "centres", "moments", "keypoints", "none"]
+Optimiser = Literal["gauss-newton", "newton", "lbfgs", "gradient-descent", "momentum", "adam"]
 LossName = Literal["auto", "lncc", "ncc", "mse", "ssim", "mi", "nmi", "ngf", "mind", "cross_entropy"]
 
 
@@ -18,9 +19,12 @@ class Settings:
     Parameters
     ----------
     transform : the most general map that is fitted; the simpler ones come first as its start.
-    initial : how the very first position is found: ``search`` tries all the others and many rotations; ``none`` starts
-        with equal world coordinates.
-    loss : similarity that is optimised; ``auto`` chooses by the two images (mono- or multimodal) and says which.
+    initial : how the very first position is found: ``search`` tries the plain ones and many rotations; ``keypoints`` matches blobs;
+        ``none`` starts with equal world coordinates.
+    loss : similarity that is optimised: one of `LossName`, or a weighted sum such as ``mi + 0.3*ngf + 0.5*ncc(canny)``, in which a name in
+        parentheses is a feature of both images (`similarity.FEATURES`); ``auto`` chooses by the two images (mono- or multimodal) and says
+        which.
+    optimiser : of the linear stages; the first-order ones (the last three) drive the deformation too, the others leave it to Gauss-Newton.
     smoothness : of the deformation; 1 is usual, 2 is stiffer, 0.5 softer. None takes what suits the two images, and says so.
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
@@ -34,7 +38,8 @@ class Settings:
 
     transform: Model = "deformable"
     initial: Start = "search"
-    loss: LossName = "auto"
+    loss: str = "auto"
+    optimiser: Optimiser = "gauss-newton"
     smoothness: float | None = None
     spacing: float | None = None
     iterations: tuple[int, ...] = (20, 20, 20, 10)

@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from ..core import InputError, SecurityError, UsageError
 from ..core.errors import choose
 from ..register import PRESETS, Settings
+from ..register.similarity import spelled
 from .methods import INITIAL, METHODS
 
 _POSITIVE = {"smoothness", "spacing", "window"}
@@ -105,6 +106,8 @@ def checked(key: str, value: Any) -> Any:
     key = choose(key, KEYS, "configuration key")
     if key == "initial":
         return _start(value)
+    if key == "loss":
+        return spelled(value)
     return _typed(key, value, HINTS[key])
 
 

@@ -36,6 +36,7 @@ INITIAL = {
     "headers": "world coordinates as the files state them",
     "centres": "centres of the two fields of view",
     "moments": "centres and principal axes of the intensities",
+    "keypoints": "blobs that look alike in both and agree on one motion: one modality",
     "none": "world coordinates, and no search of any kind",
 }
 PRESETS = {
