@@ -34,10 +34,11 @@ def choices(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", metavar="NAME", help=", ".join(methods.DEVICES))
     group.add_argument("--seed", type=int, metavar="N", help="of whatever is random")
     group.add_argument("--threads", type=int, metavar="N", help="at most so many; 0 takes all cores")
+    group.add_argument("--max-memory", type=float, metavar="GB", help="larger working voxels where it would take more; 0: all there is")
     group.add_argument("--config", type=Path, metavar="FILE", help="YAML: lines such as 'loss: lncc'")
     group.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the configuration; repeatable")
 
 
 def chosen(arguments: argparse.Namespace) -> dict[str, object]:
     """The values of `choices` by key; None where not given."""
-    return {name: getattr(arguments, name) for name in (*methods.catalogue(), "weights", "device", "seed", "threads")}
+    return {name: getattr(arguments, name) for name in (*methods.catalogue(), "weights", "device", "seed", "threads", "max_memory")}

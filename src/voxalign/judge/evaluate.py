@@ -241,8 +241,8 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _some(grid: Grid, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    index = np.argwhere(mask)
-    return grid.world(index[:: max(1, len(index) // _SAMPLES)])
+    inside = np.flatnonzero(mask)
+    return grid.world(np.stack(np.unravel_index(inside[:: max(1, len(inside) // _SAMPLES)], mask.shape), 1))
 
 
 def _finite(value: Any) -> Any:

@@ -18,6 +18,7 @@ from ..register.result import OnStep, Step
 from .checks import check_image, check_pair, labelled, masked
 from .config import Configuration, configure
 from .methods import method_named
+from .resources import within_memory
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,7 @@ def register(fixed: Any, moving: Any, *, initial: str | Path | Transform | None 
     with collected() as messages:
         images, masks = (io.as_image(fixed), io.as_image(moving)), (_mask(fixed_mask), _mask(moving_mask))
         pair = prepare(images, masks, configuration)
+        configuration = affordable(pair, configuration)
         start = initial if isinstance(initial, Transform) else start_of(configuration, pair.fixed.dim)
     for message in messages:
         warnings.warn(message, InputWarning, stacklevel=2)
@@ -173,6 +175,17 @@ def prepare(images: tuple[Image, Image], masks: tuple[Image | None, Image | None
     check_pair(*images, "file" if configuration.initial_file else configuration.settings.initial)
     both = (masked(image, mask, f"{name} mask") for image, mask, name in zip(images, masks, names, strict=True))
     return Pair(*images, tuple(both))
+
+
+def affordable(pair: Pair, configuration: Configuration) -> Configuration:
+    """The configuration with a working resolution that fits into memory; says what it changes.
+
+    Raises
+    ------
+    ResourceError : even on a coarse grid it does not fit.
+    """
+    settings = within_memory(*pair.masked, configuration.settings, configuration.max_memory)
+    return replace(configuration, settings=settings)
 
 
 def align(pair: Pair, configuration: Configuration, initial: Transform | None = None, on_step: OnStep | None = None,

@@ -20,7 +20,8 @@ from ..register.similarity import spelled
 from .methods import INITIAL, METHODS
 
 _POSITIVE = {"smoothness", "spacing", "window"}
-HINTS = {**get_type_hints(Settings), "method": Literal[tuple(METHODS)], "preset": Literal[tuple(PRESETS)], "threads": int}
+HINTS = {**get_type_hints(Settings), "method": Literal[tuple(METHODS)], "preset": Literal[tuple(PRESETS)], "threads": int,
+         "max_memory": float}
 KEYS = tuple(HINTS)
 
 
@@ -33,6 +34,7 @@ class Configuration:
     settings : choices of the method.
     method, preset : by name.
     threads : at most so many; 0 takes all cores.
+    max_memory : at most so many GB, for which the deformation may be worked out on larger voxels; 0 takes what there is.
     initial_file : a transform to start from; it then takes the place of ``settings.initial``.
     """
 
@@ -40,6 +42,7 @@ class Configuration:
     method: str = "classical"
     preset: str = "default"
     threads: int = 0
+    max_memory: float = 0.0
     initial_file: str | None = None
 
     def as_dict(self) -> dict[str, Any]:

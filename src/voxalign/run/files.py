@@ -15,8 +15,8 @@ from ..io.h5 import stored
 from ..judge import evaluate, matched
 from ..register import Guide, Settings
 from ..register.result import OnStep
-from ..transforms import Displacement
-from .api import Clock, Pair, Result, align, collected, prepare, start_of
+from ..transforms import Displacement, Velocity
+from .api import Clock, Pair, Result, affordable, align, collected, prepare, start_of
 from .checks import warn
 from .choose import Choose
 from .config import Configuration
@@ -24,7 +24,7 @@ from .interrupt import stopping
 from .output import RECORD, REPORT, check_folder, claimed
 from .page import page_of, scene_of
 from .record import Source, record
-from .resources import check_memory, memory_available, memory_forecast
+from .resources import memory_available, memory_forecast
 
 if TYPE_CHECKING:
     from ..report import Scene
@@ -107,8 +107,8 @@ class Outcome:
         short = {name: {k: v for k, v in value.items() if not k.endswith("_by_label")} if isinstance(value, dict) else value
                  for name, value in self.metrics.items() if name != "verdict"}
         verdict = self.metrics["verdict"]
-        judged = {"verdict": f"{verdict['status']}: mean error over {verdict['limit_mm']:.2g} mm with probability {verdict['probability']:.2f}",
-                  "reason": list(verdict["reasons"])}
+        said = f"{verdict['status']}: mean error over {verdict['limit_mm']:.2g} mm with probability {verdict['probability']:.2f}"
+        judged = {"verdict": said, "reason": list(verdict["reasons"])}
         return judged | {name: value for name, value in short.items() if value != {}} | {
             "note": self.record["notes"], "seconds": self.record["seconds"]["total"], "results": str(self.out)}
 
@@ -119,9 +119,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The inputs of a job as values."""
+    """The inputs of a job as values, and its choices as far as the memory allows them."""
 
     pair: Pair
+    configuration: Configuration
     labels: tuple[Image, Image] | None
     points: tuple[Points, Points] | None
     regions: tuple[Image | None, Image | None]
@@ -143,8 +144,8 @@ def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
     with collected() as messages, claimed(job.out) as claim, stopping(claim.release):
         loaded = load(job)
         clock.mark("load")
-        guide = _guide(loaded, job.configuration.settings)
-        result = _as_written(align(loaded.pair, job.configuration, loaded.initial, on_step, clock, guide))
+        guide = _guide(loaded, loaded.configuration.settings)
+        result = _as_written(align(loaded.pair, loaded.configuration, loaded.initial, on_step, clock, guide))
         scores = _scored(result, loaded, clock)
         scene = scene_of(result) if job.report else None
         hashes = _written(result, scores, claim.staging, scene)
@@ -165,11 +166,12 @@ def plan(job: Job) -> dict[str, Any]:
     """What `register_files` would do; inputs are read and checked, nothing is written."""
     check_folder(job.out, job.overwrite, _paths(job))
     with collected() as messages:
-        pair = load(job).pair
-    return {"out": str(job.out), "configuration": job.configuration.as_dict(),
+        loaded = load(job)
+    pair = loaded.pair
+    return {"out": str(job.out), "configuration": loaded.configuration.as_dict(),
             "inputs": {name: str(path) for name, path in job.inputs.given().items()},
             "fixed": repr(pair.fixed.grid), "moving": repr(pair.moving.grid),
-            "memory_forecast_mb": round(memory_forecast(pair.fixed.grid, pair.moving.grid, job.configuration.settings) / 1e6),
+            "memory_forecast_mb": round(memory_forecast(*pair.masked, loaded.configuration.settings) / 1e6),
             "memory_available_mb": round((memory_available() or 0) / 1e6), "warnings": messages}
 
 
@@ -192,9 +194,9 @@ def load(job: Job) -> Loaded:
     _check_company(pair.fixed, labels, points)
     if sources["fixed"].sha256 == sources["moving"].sha256:
         warn(f"fixed and moving are the same file, {given['fixed'].name}")
-    check_memory(pair.fixed.grid, pair.moving.grid, job.configuration.settings)
     regions = values.get("rigid_regions"), values.get("sliding_regions")
-    return Loaded(pair, labels, points and matched(*points), regions, start_of(job.configuration, pair.fixed.dim), sources)
+    return Loaded(pair, affordable(pair, job.configuration), labels, points and matched(*points), regions,
+                  start_of(job.configuration, pair.fixed.dim), sources)
 
 
 def _guide(loaded: Loaded, settings: Settings) -> Guide | None:
@@ -207,7 +209,8 @@ def _guide(loaded: Loaded, settings: Settings) -> Guide | None:
 
 def _as_written(result: Result) -> Result:
     """The result with its displacement as the file will hold it, so that what is resampled here is what the file gives, to the bit."""
-    parts = [Displacement(stored(t.field)) if isinstance(t, Displacement) else t for t in getattr(result.transform, "transforms", [])]
+    chain = getattr(result.transform, "transforms", [])
+    parts = [Displacement(stored(t.parts()[0])) if isinstance(t, Displacement | Velocity) else t for t in chain]
     return replace(result, registration=replace(result.registration, transform=compose(parts))) if parts else result
 
 
@@ -266,8 +269,8 @@ def check_unchanged(sources: dict[str, Source]) -> None:
 
 
 def _sources(job: Job) -> dict[str, Path]:
-    start = job.configuration.initial_file
-    return job.inputs.given() | ({"initial": Path(start)} if start else {})
+    start, weights = job.configuration.initial_file, job.configuration.settings.weights
+    return job.inputs.given() | {name: Path(path) for name, path in (("initial", start), ("weights", weights)) if path}
 
 
 def _paths(job: Job) -> Iterable[Path]:

@@ -1,17 +1,31 @@
-"""Memory and processors: what there is, and what a registration will take."""
+"""Memory and processors: what there is, what a registration will take, and how it is kept within a limit."""
 from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from ..core import Grid, ResourceError
+import numpy as np
+
+from ..core import Image, InputError, ResourceError
 from ..register import Settings
+from ..register.deformable import working_image
+from ..register.prepare import scale
 from .checks import warn
 
-_BASE = 250e6            # interpreter and libraries
-_PER_INPUT_VOXEL = 16    # each image as read and as float32, its pyramid, the moved image
-_PER_WORKING_VOXEL = 120  # fields, gradients and windows of the finest level
+# Bytes, measured over images of 4 to 17 million voxels (docs/explanation/engine.md says where they go)
+_BASE = 180e6  # interpreter, libraries and what small arrays take
+_READ = 4  # each voxel of an image as read
+_LINEAR = 5  # ... and its version scaled for the search and the linear stages, with its pyramid
+_SCORED = 54  # a fixed voxel, while the map is judged there
+_WRITTEN = 70  # a working voxel, while the map, its inverse and the moved image are written
+_WORKING = {"mi": 77, "nmi": 77, "mse": 80, "ncc": 80, "mind": 200}  # a working voxel of a deformation, by loss
+_WORKING_OTHERS = 104
+_WORKING_2D = 138  # for any loss: 2-D arrays are lifted to three dimensions
+_LOOK = 64  # voxels along an axis that the body is looked for in
+_COARSER = 2 ** (1 / 3)  # factor between the working resolutions tried; each halves the voxels
+_COARSEST = 16  # times the fixed image's own spacing
 _CGROUP = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
                      "VOXALIGN_THREADS")
@@ -23,11 +37,29 @@ def limit_threads(count: int) -> None:
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(count)))
 
 
-def memory_forecast(fixed: Grid, moving: Grid, settings: Settings) -> int:
-    """Bytes that a registration takes at its peak, within a factor of about two."""
-    working = fixed if settings.spacing is None else fixed.with_spacing(settings.spacing)
-    fields = _PER_WORKING_VOXEL if settings.transform == "deformable" else _PER_INPUT_VOXEL
-    return int(_BASE + _PER_INPUT_VOXEL * (fixed.size + moving.size) + fields * working.size)
+def memory_forecast(fixed: Image, moving: Image, settings: Settings) -> int:
+    """Bytes that a registration takes at its peak, within a quarter."""
+    images = fixed.grid.size + moving.grid.size
+    stages = [_LINEAR * images + _READ * fixed.grid.size]
+    if settings.transform == "deformable":
+        working = _working_voxels(fixed, settings.spacing)
+        loss = _WORKING.get(settings.loss, _WORKING_OTHERS) if fixed.dim == 3 else _WORKING_2D
+        stages += [loss * working, _WRITTEN * working + _READ * fixed.grid.size, _SCORED * fixed.grid.size + 24 * working]
+    return int(_BASE + _READ * images + max(stages))
+
+
+def _working_voxels(fixed: Image, spacing: float | None) -> float:
+    """Voxels of the part of the fixed image that a deformation is worked out on, at ``spacing`` mm or its own."""
+    steps = [max(n // _LOOK, 1) for n in fixed.grid.shape]
+    part = (slice(None), *(slice(None, None, k) for k in steps))
+    looked = Image(fixed.data[part], fixed.grid.with_shape(fixed.data[part].shape[1:]),
+                   None if fixed.mask is None else fixed.mask[part[1:]])
+    try:
+        box = working_image(scale(looked), None).grid
+    except InputError:  # nothing to be seen: said where it is used
+        box = looked.grid
+    own = fixed.grid.spacing
+    return float(np.prod(box.extent / np.maximum(own, spacing or 0)))
 
 
 def memory_available() -> int | None:
@@ -41,21 +73,28 @@ def memory_available() -> int | None:
     return min(limits, default=None)
 
 
-def check_memory(fixed: Grid, moving: Grid, settings: Settings) -> None:
-    """Refuse what cannot fit; warn of what may not.
+def within_memory(fixed: Image, moving: Image, settings: Settings, most: float = 0) -> Settings:
+    """The settings, with a coarser working resolution if the registration would not fit otherwise; what is changed is said.
+
+    Parameters
+    ----------
+    most : GB it may take; 0 takes what there is.
 
     Raises
     ------
-    ResourceError : the forecast is beyond twice the memory there is.
+    ResourceError : even on a coarse grid it does not fit.
     """
-    need, have = memory_forecast(fixed, moving, settings), memory_available()
-    if have is None or need <= have:
-        return
-    message = f"about {need / 1e9:.1f} GB of memory expected, {have / 1e9:.1f} GB available"
-    advice = f"work on a coarser grid (--set spacing={2 * float(fixed.spacing.min()):.3g}) or on a larger machine"
-    if need > 2 * have:
-        raise ResourceError(f"{message}: {advice}")
-    warn(f"{message}: if it fails, {advice}")
+    limit, need = most * 1e9 or memory_available(), memory_forecast(fixed, moving, settings)
+    if limit is None or need <= limit:
+        return settings
+    misfit = f"about {need / 1e9:.1f} GB of memory would be needed and {limit / 1e9:.1f} GB may be used"
+    finest, own = settings.spacing, float(fixed.grid.spacing.min())
+    for step in range(1, int(np.log(_COARSEST) / np.log(_COARSER)) + 1) if settings.transform == "deformable" else ():
+        coarser = replace(settings, spacing=round(max(finest or 0, own) * _COARSER**step, 4))
+        if memory_forecast(fixed, moving, coarser) <= limit:
+            warn(f"{misfit}: the deformation is worked out on voxels of {coarser.spacing:.3g} mm")
+            return coarser
+    raise ResourceError(f"{misfit}: crop or resample the images (voxalign process), or take a larger machine")
 
 
 def _cgroup() -> tuple[int, int]:
