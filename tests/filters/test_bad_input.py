@@ -12,8 +12,8 @@ GIVEN = {"like": blob(FLAT), "centre": 50.0, "width": 100.0, "low": 20.0, "seeds
          "spacing": 2.0, "margin": 3.0, "name": "brain"}
 LABELS = {"connected_components", "largest_component", "erode", "dilate", "opening", "closing", "fill_holes"}
 GEOMETRY = {"resample_to", "crop", "crop_to_foreground", "pad", "reorient"}
-CONSTANT = {"gaussian", "median", "sharpen", "ct_window", "ct_preset", "threshold", "region_growing", "gabor", "wavelet_energy",
-            "gradient_magnitude"}
+CONSTANT = {"gaussian", "scale_space", "median", "sharpen", "ct_window", "ct_preset", "threshold", "region_growing", "gabor",
+            "wavelet_energy", "gradient_magnitude"}
 FUNCTIONS = filters.FILTERS | features.FEATURES
 IMAGES = {name: f for name, f in FUNCTIONS.items() if name not in LABELS | GEOMETRY}
 
