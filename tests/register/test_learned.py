@@ -148,7 +148,8 @@ def test_refinement_goes_on_from_there(pair, trained):
 
 def test_features_deform(tmp_path):
     """Even what an untrained encoder sees is enough to bring edges together."""
-    finer, file = phantom.slice_pair(5, 3.0, motion=MOTION), saved(tmp_path / "net.safetensors", nn.Pyramid(2, channels=(8, 12, 16), hidden=4))
+    finer = phantom.slice_pair(5, 3.0, motion=MOTION)
+    file = saved(tmp_path / "net.safetensors", nn.Pyramid(2, channels=(8, 12, 16), hidden=4))
     affine, _ = error(finer, transform="affine")
     found, result = error(finer, method="features", weights=file)
     assert found < 0.8 * affine and "learned features" in result.registration.notes[-1]

@@ -210,7 +210,7 @@ def _said(network: Learned, pair: _Pair, grid: Grid, start: Transform) -> Transf
     """The network's answer, before ``start``, as a transform in mm."""
     from ..nn.predict import predict
 
-    arrays = _seen(network, pair.fixed, grid), _seen(network, pair.moving, grid, start)
+    arrays = seen(network, pair.fixed, grid), seen(network, pair.moving, grid, start)
     smoothness = pair.settings.smoothness
     if pair.lenient and not getattr(network.module.architecture, "conditioned", False):
         smoothness = None
@@ -220,8 +220,13 @@ def _said(network: Learned, pair: _Pair, grid: Grid, start: Transform) -> Transf
     return compose([velocity(said.velocity[0].cpu().numpy(), grid, said.stride), start])
 
 
-def _seen(network: Learned, image: Image, grid: Grid, transform: Transform | None = None) -> NDArray[np.float32]:
-    """The channels of an image as the network wants them."""
+def seen(network: Learned, image: Image, grid: Grid, transform: Transform | None = None) -> NDArray[np.float32]:
+    """The channels of an image as the network wants them, (C, *grid.shape).
+
+    Raises
+    ------
+    InputError : not as many as the network takes.
+    """
     array = network.inputs.array(image, grid, transform)
     if len(array) != network.module.architecture.in_channels:
         raise InputError(f"the network {network.name} takes {network.module.architecture.in_channels} channels, and "
@@ -267,7 +272,7 @@ def _faded(shape: tuple[int, ...], width: int) -> NDArray[np.float32]:
 def _feature_channels(network: Learned, fixed: Image, moving: Image, start: Transform) -> tuple[Grid, list]:
     """The common grid, and both images' principal combinations of features on it with their shares of the variance."""
     grid = network.inputs.grid(fixed.grid)
-    described = [_described(network, _seen(network, image, grid, along)) for image, along in ((fixed, None), (moving, start))]
+    described = [_described(network, seen(network, image, grid, along)) for image, along in ((fixed, None), (moving, start))]
     counted = onto(Scaled(np.ones(moving.grid.shape, np.float32), moving.grid, moving.mask), grid, start).mask
     axes, shares = _principal(np.concatenate([d.reshape(len(d), -1) for d in described], 1))
     one, other = (np.tensordot(axes, d, 1).astype(np.float32) for d in described)
