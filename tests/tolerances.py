@@ -55,6 +55,7 @@ GOLDEN = 5e-5  # other programs write six digits, or float32
 PHANTOM_VOLUME = 0.03  # of a structure over 20 ml, between grids: voxels counted by their centres
 PHANTOM_VOLUME_SMALL = 0.12  # of smaller ones
 PHANTOM_INVERSE_MM = 0.15  # exp(-v) after exp(v), both linear between nodes 4 mm apart
+PHANTOM_VOXEL = 0.5  # middle of a structure of a few voxels, from voxels counted by their centres
 PHANTOM_MEAN = 0.01  # mean of a tissue in an image without noise
 EXACT_MM = 1e-9  # closed forms in float64
 
