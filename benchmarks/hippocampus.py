@@ -1,0 +1,87 @@
+"""The training path from end to end: 126 hippocampus crops, divided by person; learned against classical, on people kept aside.
+
+    VOXALIGN_TEST_DATA=... python benchmarks/hippocampus.py --out bench-out/hippocampus [--steps 1000] [--pairs 20]
+
+Trains (or goes on), then registers the same test pairs with method learned and with the engine, and writes results.md: Dice as
+`voxalign register` reports it, on the fixed image's own grid, and milliseconds a pair, warm, in process.
+"""
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+
+import voxalign as vx
+from voxalign.metrics import dice_by_label
+from voxalign.run.train import Training, recipe_of, train_files
+from voxalign.train.table import pairs_of, read, some, split
+
+CHOICES = ("start=centres", "label_weight=2", "rate=0.002", "validate_every=50", "pairs_validated=8", "device=cpu")
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--data", type=Path, default=Path(os.environ.get("VOXALIGN_TEST_DATA", ".")) / "hippocampus")
+    words.add_argument("--out", type=Path, default=Path("bench-out/hippocampus"))
+    words.add_argument("--steps", type=int, default=1000)
+    words.add_argument("--pairs", type=int, default=20)
+    words.add_argument("--threads", type=int, default=0)
+    words.add_argument("--set", action="append", default=[])
+    given = words.parse_args()
+    recipe = recipe_of({"steps": given.steps, "threads": given.threads}, [*CHOICES, *given.set])
+    trained = train_files(Training(given.out / "run", recipe, given.data),
+                          lambda p: print(f"\r{p.step} {p.scores.get('dice', 0):.4f}", end="", flush=True))
+    rows = compare(given.data, recipe, given.out / "run" / trained["weights"], given.pairs)
+    (given.out / "results.json").write_text(json.dumps({"training": trained, "pairs": rows}, indent=1))
+    (given.out / "results.md").write_text(table(rows, trained))
+    print("\n" + table(rows, trained))
+
+
+def compare(data: Path, recipe, weights: Path, most: int) -> list[dict]:
+    """Every test pair by each method."""
+    scans = read(data)
+    parts = split([scan.person for scan in scans.scans], recipe.validation, recipe.test, recipe.seed, 2)
+    ways = {"before": None, "affine": {"transform": "affine"}, "engine": {}, "learned": {"method": "learned", "weights": str(weights)},
+            "learned+refine": {"method": "learned+refine", "weights": str(weights)}}
+    rows = []
+    for f, m in some(pairs_of(scans, parts, "test"), most):
+        images = [vx.load(scans.scans[k].image) for k in (f, m)]
+        labels = [vx.load(scans.scans[k].labels, is_label=True) for k in (f, m)]
+        for name, choices in ways.items():
+            rows.append({"pair": f"{scans.scans[f].person} {scans.scans[m].person}", "way": name} | one(images, labels, choices))
+    return rows
+
+
+def one(images: list, labels: list, choices: dict | None) -> dict:
+    """Dice and time of one registration."""
+    if choices is None:
+        moved = vx.resample(labels[1], labels[0].grid)
+        return {"dice": mean(dice_by_label(labels[0], moved)), "ms": 0.0, "folded_percent": 0.0}
+    start = time.perf_counter()
+    result = vx.register(*images, device="cpu", **choices)
+    ms = 1000 * (time.perf_counter() - start)
+    moved = result.apply(labels[1])
+    return {"dice": mean(dice_by_label(labels[0], moved)), "ms": ms, "folded_percent": result.metrics["folded_percent"]}
+
+
+def mean(dice: dict[int, float]) -> float:
+    return sum(dice.values()) / len(dice)
+
+
+def table(rows: list[dict], trained: dict) -> str:
+    lines = [f"{trained['steps']} steps, {trained['parameters']} parameters, {trained['people']['train']} people.", "",
+             "| | Dice | worst pair | folded % | ms a pair (median, warm) |", "|---|---|---|---|---|"]
+    for way in dict.fromkeys(row["way"] for row in rows):
+        these = [row for row in rows if row["way"] == way]
+        dice = [row["dice"] for row in these]
+        folded = statistics.mean(row["folded_percent"] for row in these)
+        lines.append(f"| {way} | {statistics.mean(dice):.3f} | {min(dice):.3f} | {folded:.3f} | "
+                     f"{statistics.median(row['ms'] for row in these[1:] or these):.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
