@@ -5,7 +5,7 @@ It names nobody: identities come from the user's request alone, never from image
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Clinical:
     record : ``run.json`` of the run that made the transform; None if it is not known.
     verdict : None where it could not be judged.
     guided : those of ``labels`` and ``points`` that took part in the registration.
+    names : of labels, by number.
     """
 
     request: Mapping[str, str]
@@ -58,6 +59,7 @@ class Clinical:
     record: Mapping[str, Any] | None
     verdict: Verdict | None
     guided: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def clinical_page(content: Clinical, scene: Scene) -> str:
@@ -110,7 +112,7 @@ def _numbers(content: Clinical) -> list[Markup]:
     for key, values in after.items():
         if isinstance(values, Mapping):
             name, kind = key.rsplit("_by_", 1)
-            listed = [(str(region), before.get(key, {}).get(region), value) for region, value in values.items()]
+            listed = [(content.names.get(region, str(region)), before.get(key, {}).get(region), value) for region, value in values.items()]
             said.append(page.details(f"{QUANTITIES.get(name, name)} by {kind}", page.table((kind, "before", "after"), listed)))
     return [*said, *(page.note(f"The {kind} took part in the registration: their agreement is a fit, not its accuracy.")
                      for kind in content.guided)]

@@ -30,25 +30,26 @@ QUANTITIES = {
 """What each quantity is called on pages."""
 
 _BEFORE, _AFTER = "#e69f00", "#0072b2"  # told apart by colour-blind people
-_SHOWN = ("dice", "jaccard", "volume_similarity", "hd95_mm", "mean_surface_distance_mm", "tre_mm")
+_SHOWN = (("dice", "hd95_mm", "mean_surface_distance_mm"), ("tre_mm",))  # of labels, of landmarks: side by side
 _MOST = 40  # regions drawn
 
 Row = Sequence[Any]  # case, quantity, region, before, after
 
 
 def evaluation_png(rows: Sequence[Row]) -> bytes:
-    """A PNG with a panel for each quantity that labels or landmark regions have: before and after, a region a line; boxes over several
-    cases, bars for one. Without any, the quantities of whole cases.
+    """A PNG with panels for what labels and landmark regions have: before and after, a region a line; boxes over several cases, bars for
+    one. Without any, the quantities of whole cases.
     """
-    by_region = {name: chosen for name in _SHOWN if (chosen := [row for row in rows if row[1] == name and row[2]])}
-    panels = by_region or {name: chosen for name in QUANTITIES if (chosen := [row for row in rows if row[1] == name])}
-    heights = [0.8 + 0.24 * min(len({row[2] for row in chosen}), _MOST) for chosen in panels.values()]
-    figure = Figure((7.5, sum(heights) or 1), layout="constrained")
+    regional = [[(name, [row for row in rows if row[1] == name and row[2]]) for name in names] for names in _SHOWN]
+    whole = [(name, [row for row in rows if row[1] == name]) for name in QUANTITIES]
+    bands = [band for band in regional if band[0][1]] or [[panel] for panel in whole if panel[1]]
+    heights = [0.8 + 0.24 * min(len({row[2] for row in band[0][1]}), _MOST) for band in bands]
+    figure = Figure((11, sum(heights) or 1), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(max(len(panels), 1), 1, squeeze=False, height_ratios=heights or None)[:, 0]
-    for axis, (name, chosen) in zip(axes, panels.items(), strict=False):
-        _panel(axis, chosen)
-        axis.set_title(QUANTITIES.get(name, name), fontsize=10, loc="left")
+    for part, band in zip(figure.subfigures(max(len(bands), 1), 1, squeeze=False, height_ratios=heights or None).flat, bands, strict=False):
+        for axis, (name, chosen) in zip(part.subplots(1, len(band), squeeze=False).flat, band, strict=True):
+            _panel(axis, chosen)
+            axis.set_title(QUANTITIES.get(name, name), fontsize=10, loc="left")
     buffer = BytesIO()
     figure.savefig(buffer, dpi=110, metadata={"Software": None})
     return buffer.getvalue()

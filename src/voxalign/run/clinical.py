@@ -15,7 +15,7 @@ from .config import read
 from .output import RECORD
 
 if TYPE_CHECKING:
-    from .evaluate import Case
+    from .evaluate import Case, Evaluation
 
 REQUEST = ("request", "patient", "purpose", "region", "accuracy_mm", "priority", "requested_by", "performed_by", "reviewed_by", "comments")
 """What a request may state; all of it is the user's, nothing is taken from image files."""
@@ -36,16 +36,17 @@ def read_request(path: Path) -> dict[str, str]:
     return {key: " ".join(str(value).split()) for key, value in stated.items() if value is not None}
 
 
-def page(case: Case, given: tuple[Transform, Evidence], scores: Mapping[str, Any], request: Mapping[str, str]) -> str:
-    """The page as HTML, of a case with images."""
+def page(job: Evaluation, given: tuple[Transform, Evidence], scores: Mapping[str, Any]) -> str:
+    """The page as HTML, of the first case, which has images."""
     from ..report import Scene
     from ..report.clinical import Clinical, clinical_page
 
-    transform, evidence = given
+    (transform, evidence), case = given, job.cases[0]
     fixed, moving = evidence.images
     registration = Registration(transform, fixed.grid, moving.grid)
     record = made_by(case)
-    content = Clinical(request, _sources(case), scores, record, _verdict(registration, fixed, moving), _guided(case, record))
+    content = Clinical(job.request or {}, _sources(case), scores, record, _verdict(registration, fixed, moving), _guided(case, record),
+                       job.names)
     return clinical_page(content, Scene(fixed, moving, transform))
 
 

@@ -252,7 +252,7 @@ def _clinical(job: Evaluation, done: Scored) -> str:
     from .clinical import page
 
     with collected():  # what there is to say was said when it was scored
-        return page(job.cases[0], load_case(job.cases[0], job.choose), done.scores, job.request)
+        return page(job, load_case(job.cases[0], job.choose), done.scores)
 
 
 def _record(job: Evaluation, started: str) -> dict[str, Any]:
