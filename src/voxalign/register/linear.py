@@ -16,7 +16,7 @@ from ..transforms.linear import Linear
 from .prepare import Scaled
 
 MODELS: dict[str, type[Linear]] = {"rigid": Rigid, "similarity": Similarity, "affine": Affine}
-_LEAST_OVERLAP = 0.05  # of the fixed voxels; below it a position counts as lost
+_LEAST_OVERLAP = 0.05  # of the fixed voxels that count; below it a position counts as lost
 _FIRST = 1.0  # voxels, root mean square over the image, that the first step of a descent moves
 _DIFFERENCE = 0.25  # voxels, likewise: wide enough to see past the kinks of linear interpolation
 _FARTHEST = 1e3  # voxels, likewise, that one step may move
@@ -45,10 +45,10 @@ class Level:
             mask, moved = weight > 0.5, moved / weight.clip(0.5)
         return moved, mask if fixed_mask is None else mask & fixed_mask
 
-    def terms(self, transform: Linear) -> tuple[Terms, NDArray[np.float32], float]:
-        """The loss there, the moved image, and the part of the fixed grid that takes part."""
+    def terms(self, transform: Linear) -> tuple[Terms, NDArray[np.float32], int]:
+        """The loss there, the moved image, and the number of voxels that take part."""
         moved, mask = self.moved(transform)
-        return self.loss.bind(self.fixed.data, mask).terms(moved), arrays.keep(moved, mask), arrays.count(mask) / self.fixed.grid.size
+        return self.loss.bind(self.fixed.data, mask).terms(moved), arrays.keep(moved, mask), arrays.count(mask)
 
 
 class _Fit:
@@ -60,6 +60,8 @@ class _Fit:
 
     def __init__(self, levels: Sequence[Level], start: Linear) -> None:
         self.levels, self.first, self.grid = levels, start, levels[0].fixed.grid
+        mask = levels[0].fixed.mask
+        self.most = self.grid.size if mask is None else max(arrays.count(mask), 1)
         ways = _displacements(start, self.grid)
         self.basis = np.linalg.inv(self.grid.affine[:-1, :-1]) @ ways
         self.units = self.grid.spacing.min() / _root_mean_square(ways, self.grid)
@@ -69,8 +71,8 @@ class _Fit:
 
     @property
     def overlap(self) -> float:
-        """Part of the fixed grid that takes part at the last position."""
-        return self.seen[0][2]
+        """Part of the fixed voxels that count which takes part at the last position."""
+        return self.seen[0][2] / self.most
 
     def objective(self) -> Objective:
         """For `optim`."""
@@ -111,9 +113,9 @@ class _Fit:
             self._sums = tuple(map(sum, zip(*parts, strict=True)))
         return self._sums
 
-    def _summed(self, level: Level, terms: Terms, moved: NDArray, overlap: float) -> tuple[NDArray, NDArray]:
+    def _summed(self, level: Level, terms: Terms, moved: NDArray, count: int) -> tuple[NDArray, NDArray]:
         h, b = kernels.normal_equations(moved, terms.residual, terms.curvature)
-        share = level.weight * 2 / (overlap * self.grid.size)  # k = -(N/2) dL/dmoved
+        share = level.weight * 2 / max(count, 1)  # k = -(N/2) dL/dmoved
         hessian = np.einsum("pak,klab,qbl->pq", self.basis, h, self.basis, optimize=True)
         return share * np.outer(self.units, self.units) * hessian, -share * self.units * np.einsum("pak,ka->p", self.basis, b)
 

@@ -11,6 +11,8 @@ from ..core.sample import pull
 from ..filters.normalise import robust_range
 from ..filters.threshold import otsu_of
 
+_LEAST = 0.4  # part of a coarse voxel that must count for it to count, with the mean of that part; not a half: a tie would be chance
+
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
@@ -45,8 +47,16 @@ class Scaled:
     def _pulled(self, grid: Grid) -> Scaled:
         identity = Identity(grid.dim)
         data = pull(self.data[None], self.grid, grid, identity)[0]  # cell-centred: at twice the spacing the mean of 2^D voxels
-        mask = None if self.mask is None else pull(arrays.as_floats(self.mask)[None], self.grid, grid, identity)[0] > 0.99
-        return Scaled(data, grid, mask)
+        if self.mask is None:
+            return Scaled(data, grid)
+        share = pull(arrays.as_floats(self.mask)[None], self.grid, grid, identity)[0]  # what does not count is 0 in the data
+        return Scaled(arrays.keep(data / share.clip(_LEAST, 1), share > _LEAST), grid, share > _LEAST)
+
+    @property
+    def breadth(self) -> float:
+        """The longest side, in mm, of the box around what counts."""
+        bounds = None if self.mask is None else arrays.bounds(self.mask)
+        return float(self.grid.extent.max() if bounds is None else ((bounds[1] - bounds[0]) * self.grid.spacing).max())
 
     def crop(self, start: NDArray[np.int_], stop: NDArray[np.int_]) -> Scaled:
         """Voxels from ``start`` to before ``stop``."""

@@ -22,6 +22,7 @@ from .settings import Settings
 from .similarity import Term
 
 _COARSE = 32  # voxels across the fixed image at the coarsest linear level
+_ACROSS_MASK = 8  # ... and across what its mask leaves of it, at least
 _LINEAR_LEVELS = 3
 _LINEAR_STEPS = 30
 _LINEAR_RADIUS = 2
@@ -95,9 +96,14 @@ class _Run:
         return compose([self._deformable(found), found])
 
     # ---------------------------------------------------------------- linear
+    @property
+    def _coarse(self) -> float:
+        """Voxels (mm) of the coarsest linear level: few across the image, but some across what counts of it."""
+        return min(float(self.fixed.grid.extent.max()) / _COARSE, self.fixed.breadth / _ACROSS_MASK)
+
     def _levels(self, number: int, affine: bool) -> list[linear.Level]:
         """What is compared at a linear level, coarse to fine from 0."""
-        spacing = float(self.fixed.grid.extent.max()) / _COARSE / 2**number
+        spacing = self._coarse / 2**number
         levels = []
         for term in self.terms:
             fixed, moving = (image.at(spacing) for image in self._described(term))
@@ -147,6 +153,7 @@ class _Run:
         steps = _per_level(self.settings.iterations, len(spacings))
         channels = [self._channel(term, fixed, start) for term in self.terms] + self.guide.channels(grid, start, len(spacings))
         regularity = deformable.Regularity.of(self._smoothness())
+        del self.fixed, self.moving, self._features  # large, and not needed any more
         work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
         share = _LINEAR_SHARE if self.history else 0.0
         progress = None
@@ -176,7 +183,7 @@ class _Run:
 
     def _choose_loss(self, start: Transform) -> str:
         """The loss that suits the two images."""
-        fixed = self.fixed.at(float(self.fixed.grid.extent.max()) / _COARSE)
+        fixed = self.fixed.at(self._coarse)
         moved = onto(self.moving.at(float(fixed.grid.spacing.max())), fixed.grid, start)
         inside = foreground(fixed) | foreground(moved)
         inside &= moved.mask if moved.mask is not None else True
