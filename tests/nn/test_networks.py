@@ -68,6 +68,17 @@ def test_every_weight_is_used():
         assert not idle, (architecture, idle)
 
 
+@pytest.mark.parametrize("architecture", NETWORKS, ids=str)
+def test_positions_stay_exact_in_few_bits(architecture):
+    """Convolutions may be short, positions not: the answer is near the exact one, and is float32."""
+    module, images = awake(architecture), pair(architecture, SIZES[architecture.dim][0])
+    with torch.no_grad():
+        exact = module(*images).displacement()
+        with torch.autocast("cpu", torch.bfloat16):
+            short = module(*images).displacement()
+    assert short.dtype == torch.float32 and (short - exact).norm() < 0.05 * exact.norm() + 0.01 * exact.numel() ** 0.5
+
+
 def test_seed_decides():
     one, other = (torch.manual_seed(s) and build(NETWORKS[0]) for s in (3, 3))
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
@@ -145,6 +156,7 @@ def test_affine_network_learns_where_things_are():
         u = affine_displacement(matrix, (32, 32))
         return warp(blobs, u), blobs, u
 
+    torch.manual_seed(2)
     module = build(AffineNet(2, channels=(8, 12), structures=12, stride=1))
     optimiser, g = torch.optim.Adam(module.parameters(), 3e-3), torch.Generator().manual_seed(1)
     for _ in range(80):

@@ -40,7 +40,7 @@ def quiet_head(dim: int, given: int, made: int, bias: bool = True) -> nn.Module:
 def padded(images: Tensor, multiple: int) -> Tensor:
     """(B, C, *S) filled up with zeros to multiples, and one channel more that is 1 where there was an image: (B, C+1, *T)."""
     both = torch.cat([images, torch.ones_like(images[:, :1])], 1)
-    return functional.pad(both, [room for n in reversed(images.shape[2:]) for room in (0, -n % multiple)])
+    return functional.pad(both, [room for n in reversed(images.shape[2:]) for room in (0, (multiple - n % multiple) % multiple)])
 
 
 def halved(values: Tensor) -> Tensor:

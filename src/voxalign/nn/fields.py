@@ -41,10 +41,7 @@ def read(image: Tensor, index: Tensor, padding: str = "edge") -> Tensor:
     """``image`` (B, C, *S) at indices (B, D, *T), linear."""
     size = index.new_tensor([max(n - 1, 1) for n in image.shape[2:]]).reshape(-1, *(1,) * (index.ndim - 2))
     grid = (index * (2 / size) - 1).flip(1).movedim(1, -1)
-    with torch.autocast(image.device.type, enabled=False):
-        found = functional.grid_sample(image.to(grid.dtype), grid, "bilinear", {"edge": "border", "zero": "zeros"}[padding],
-                                       align_corners=True)
-    return found
+    return functional.grid_sample(image.to(grid.dtype), grid, "bilinear", {"edge": "border", "zero": "zeros"}[padding], align_corners=True)
 
 
 def compose(first: Tensor, second: Tensor) -> Tensor:
@@ -79,8 +76,8 @@ def affine_displacement(matrix: Tensor, shape: Sequence[int]) -> Tensor:
     """What homogeneous matrices (B, D+1, D+1), index to index, add to every voxel, (B, D, *shape)."""
     matrix = exact(matrix)
     x = lattice(shape, matrix)
-    moved = torch.einsum("bij,j...->bi...", matrix[:, :-1, :-1], x) + matrix[:, :-1, -1].reshape(len(matrix), -1, *(1,) * len(shape))
-    return moved - x
+    rows = matrix[:, :-1].reshape(len(matrix), len(shape), len(shape) + 1, *(1,) * len(shape))
+    return (rows[:, :, :-1] * x).sum(2) + rows[:, :, -1] - x  # no matrix product: autocast would shorten it
 
 
 def exact(values: Tensor) -> Tensor:

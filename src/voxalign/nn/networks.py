@@ -120,7 +120,7 @@ class AffineNet(nn.Module):
         self.architecture = architecture
         self.encoder = Encoder(architecture, architecture.in_channels + 1, architecture.stride)
         self.decoder = Decoder(architecture)
-        self.head = convolution(architecture.dim, architecture.channels[0], architecture.structures, 3)
+        self.head = convolution(architecture.dim, architecture.channels[0], architecture.structures, 3, bias=False)
 
     def centres(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Where each structure is, in voxels of the images (B, K, D), and how much of it there is (B, K)."""
@@ -128,9 +128,10 @@ class AffineNet(nn.Module):
         levels = self.encoder(padded(images, stride << self.architecture.levels - 1))
         # squares: dark ground counts for nothing from the start, and learning goes several times faster than with softplus or softmax
         amounts = _crop(fields.exact(self.head(self.decoder(levels))), images, stride).square().flatten(2) + _FLOOR
-        lattice = fields.lattice([-(-n // stride) for n in shape], amounts).flatten(1)
+        lattice = fields.lattice([(n + stride - 1) // stride for n in shape], amounts).flatten(1)
         total = amounts.sum(2)
-        return (amounts @ lattice.T / total[..., None]) * stride + (stride - 1) / 2, total
+        middle = torch.stack([(amounts * x).sum(2) for x in lattice], 2) / total[..., None]  # no matrix product: autocast would shorten it
+        return middle * stride + (stride - 1) / 2, total
 
     def forward(self, fixed: Tensor, moving: Tensor, smoothness: float | Tensor | None = None) -> AffinePrediction:
         """Both (B, C, *S)."""
@@ -223,5 +224,5 @@ _NETWORKS = {kinds.UNet: UNet, kinds.Pyramid: Pyramid, kinds.AffineNet: AffineNe
 # ---------------------------------------------------------------- what several need
 def _crop(values: Tensor, images: Tensor, stride: int) -> Tensor:
     """What belongs to the images, without the filling."""
-    return fields.cut(values, [-(-n // stride) for n in images.shape[2:]])
+    return fields.cut(values, [(n + stride - 1) // stride for n in images.shape[2:]])
 
