@@ -105,3 +105,6 @@ GRADIENT = 5e-4  # part of the largest; float32 sums over samples in another ord
 # ---- sequences
 FRAME_VOXELS = 0.07  # rigid motion of generated frames, each with noise and shading of its own; the bar is 0.1
 RARE = 0.1  # by which balance has to improve the Dice of a structure of 1 %
+
+# ---- time points
+ORDER_MM = 1e-6  # the order they are given in decides nothing but names
