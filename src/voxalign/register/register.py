@@ -12,7 +12,7 @@ from ..core import Field, Grid, Image, InputError, Transform, arrays, compose
 from ..losses import Loss, loss
 from ..transforms import Affine, Rigid, Similarity
 from ..transforms.linear import Linear
-from . import deformable, initialise, linear, similarity
+from . import deformable, discrete, initialise, linear, similarity
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, foreground, onto, scale
@@ -93,6 +93,8 @@ class _Run:
             found = self._linear(known if known is not None else self._start())
         if self.settings.transform != "deformable":
             return found
+        if self.settings.begin == "discrete":
+            found = compose([self._far(found), found])
         return compose([self._deformable(found), found])
 
     # ---------------------------------------------------------------- linear
@@ -146,6 +148,11 @@ class _Run:
         return start
 
     # ---------------------------------------------------------------- deformable
+    def _far(self, start: Transform) -> Transform:
+        """A coarse deformation before ``start``, for what moves far."""
+        fixed = deformable.working_image(self.fixed, self.settings.spacing)
+        return deformable.as_transform(*discrete.start(fixed, onto(self.moving, fixed.grid, start)))
+
     def _deformable(self, start: Transform) -> Transform:
         """The deformation before ``start`` that brings the images together."""
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
