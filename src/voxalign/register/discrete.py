@@ -35,7 +35,7 @@ def start(fixed: Scaled, moving: Scaled) -> tuple[NDArray[np.float32], Grid]:
 def _steps(grid: Grid) -> NDArray[np.float32]:
     """Displacements in voxels that are tried, (M, D): as far in mm along every axis as voxels allow, none along axes of one voxel."""
     aspect = grid.spacing.min() / grid.spacing
-    reach = [int(round(_REACH * a)) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True)]
+    reach = [round(_REACH * a) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True)]
     return np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), -1).reshape(-1, grid.dim).astype(np.float32)
 
 
