@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from voxalign.core import Grid, Image, UsageError
-from voxalign.phantom import error_mm
+from voxalign.phantom import Motion, error_mm, slice_pair
 from voxalign.register import Settings, register
 from voxalign.register.prepare import scale
 from voxalign.register.similarity import FEATURES, Term, described, spelled, terms
@@ -73,3 +73,22 @@ def test_a_weight_of_nearly_nothing_changes_nearly_nothing(bent):
                      for loss in ("ncc", "ncc + 0.0000001*mse(gradient_magnitude)"))
     corners = bent.fixed.grid.corners() * 0.5
     assert np.abs(alone(corners) - beside(corners)).max() < 0.05
+
+
+def test_across_modalities_mind_joins_mutual_information(monkeypatch):
+    pair = slice_pair(0, 3.0, "T1", "T2", Motion(6.0, (0, 0, 1), (6.0, -4.0, 0.0), 6.0))
+    ours, theirs, mi = (register(pair.fixed, pair.moving, Settings(loss=loss, initial="moments")) for loss in ("auto", "mi + mind", "mi"))
+    assert any(note.startswith("loss mi chosen (and mind for the deformation)") for note in ours.notes)
+    assert ours.history[-1].loss != mi.history[-1].loss
+    assert mean_error(pair, ours) < 1.1 * min(mean_error(pair, other) for other in (theirs, mi))
+
+
+def test_tensors_are_described_too():
+    pytest.importorskip("torch")
+    from voxalign.losses import MIND
+
+    image = np.random.default_rng(0).random((9, 10, 8)).astype(np.float32)
+    import torch
+
+    want, got = (MIND().bind(one).terms(one.flip(0) if hasattr(one, "flip") else one[::-1].copy()) for one in (image, torch.tensor(image)))
+    assert np.allclose(want.residual, got.residual) and np.allclose(want.curvature, got.curvature, rtol=1e-4)

@@ -81,14 +81,14 @@ class MIND(Loss):
         descriptors = self.describe(fixed, mask)
         work = None if arrays.is_tensor(descriptors) else np.empty((len(descriptors) + 7, *fixed.shape), np.float32)
         scale = 0.5 / max(_variance(descriptors, count(fixed, mask)), 1e-6)
-        slopes = kernels.squared_gradient(descriptors, (1.0,) * fixed.ndim, mask) * scale
+        slopes = _nearby(kernels.squared_gradient(descriptors, (1.0,) * fixed.ndim, mask) * scale, *self._widths(fixed.shape))
         return _BoundMIND(descriptors, slopes, mask, *self._widths(fixed.shape), scale, work)
 
 
 @dataclass(frozen=True, eq=False)
 class _BoundMIND(Bound):
     fixed: NDArray[np.float32]
-    slopes: NDArray[np.float32]  # mean squared gradient of the fixed descriptors, times scale
+    slopes: NDArray[np.float32]  # mean squared gradient of the fixed descriptors, times scale, summed nearby
     mask: NDArray[np.bool_] | None
     radius: tuple[int, ...]
     dilation: tuple[int, ...]
@@ -102,10 +102,14 @@ class _BoundMIND(Bound):
 
     def _curvature(self, moved: NDArray) -> NDArray[np.float32]:
         """What makes curvature x squared gradient of the image that of the descriptors, as they move together; both averaged nearby."""
-        reach = [np.ones(2 * (r + d) + 1) for r, d in zip(self.radius, self.dilation, strict=True)]
-        own = kernels.squared_gradient(moved[None], (1.0,) * moved.ndim, self.mask)
-        slopes, own = kernels.separable(np.stack([self.slopes, own]), reach, False)
-        return masked(slopes / (own + _FLAT * float(np.prod([len(w) for w in reach]))), self.mask)
+        own = _nearby(kernels.squared_gradient(moved[None], (1.0,) * moved.ndim, self.mask), self.radius, self.dilation)
+        around = np.prod([2 * (r + d) + 1 for r, d in zip(self.radius, self.dilation, strict=True)])
+        return masked(self.slopes / (own + _FLAT * float(around)), self.mask)
+
+
+def _nearby(values: NDArray, radius: tuple[int, ...], dilation: tuple[int, ...]) -> NDArray[np.float32]:
+    """Sums of (*shape) over all that a descriptor sees."""
+    return kernels.separable(values[None], [np.ones(2 * (r + d) + 1, np.float32) for r, d in zip(radius, dilation, strict=True)], False)[0]
 
 
 def _variance(channels: NDArray, voxels: int) -> float:

@@ -11,7 +11,7 @@ PRESETS: dict[str, dict] = {
     "accurate": {"iterations": (40, 40, 40, 20)},
     "rigid": {"transform": "rigid"},
     "affine": {"transform": "affine"},
-    "multimodal": {"loss": "mi"},
+    "multimodal": {"loss": "mi + mind"},
     "brain": {"smoothness": 0.7, "iterations": (20, 20, 20, 12)},
     "mouse": {"smoothness": 2.0},
     "lung-ct": {"smoothness": 0.7, "loss": "lncc", "iterations": (40, 40, 40, 20)},

