@@ -24,6 +24,8 @@ PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # per unit of log-odds
 FAR_OFF = 1.5  # limits: errors that must not pass (3 mm)
 SENSITIVITY = 0.98  # for them, wanted while choosing; above the bar of 0.97, which other data must still meet
 FALSE_ALARM = 0.01  # good registrations that may be called FAIL
+GIVEN = {"handed": ((0.0, 0.12), (0.0, 5.0)), "rival": ((1.0, 1.25), (0.0, 3.0))}
+"""Lines that are known and not fitted, as too few cases show them: mirror images, and searches that stopped at the second best."""
 DAMPING = 3.0  # of the lines of places
 HOME = Path(voxalign.__file__).parent / "judge"
 
@@ -89,10 +91,15 @@ def expanded(values: NDArray, at: list[NDArray]) -> NDArray:
     return np.concatenate(pieces, 1)
 
 
-def fit_logistic(x: NDArray, failed: NDArray, penalty: float) -> tuple[float, NDArray]:
-    """Bias and what each piece adds, none of them negative."""
+def given(cases: Cases) -> NDArray:
+    """Log-odds that are known beforehand, (N,)."""
+    return sum(np.interp(cases.values[:, cases.names.index(name)], *line) for name, line in GIVEN.items())
+
+
+def fit_logistic(x: NDArray, failed: NDArray, known: NDArray, penalty: float) -> tuple[float, NDArray]:
+    """Bias and what each piece adds to what is ``known``, none of them negative."""
     def loss(w: NDArray) -> tuple[float, NDArray]:
-        odds = w[0] + x @ w[1:]
+        odds = known + w[0] + x @ w[1:]
         p = 1 / (1 + np.exp(-odds))
         value = np.mean(np.logaddexp(0, odds) - failed * odds) + penalty * w[1:].sum() + 0.02 * penalty * (w[1:] ** 2).sum()
         slope = np.append(np.mean(p - failed), x.T @ (p - failed) / len(x) + penalty + 0.04 * penalty * w[1:])
@@ -112,8 +119,8 @@ def left_out(cases: Cases) -> dict[float, NDArray]:
         others, mine = (cases.some(rows).with_expected(places) for rows in (~here, here))
         at = corners(others.values)
         for penalty in PENALTIES:
-            bias, adds = fit_logistic(expanded(others.values, at), others.failed, penalty)
-            odds[penalty][here] = bias + expanded(mine.values, at) @ adds
+            bias, adds = fit_logistic(expanded(others.values, at), others.failed, given(others), penalty)
+            odds[penalty][here] = given(mine) + bias + expanded(mine.values, at) @ adds
     return odds
 
 
@@ -134,17 +141,26 @@ def lines_of(names: list[str], at: list[NDArray], pieces: NDArray, least: float)
     return {name: line for name, line in lines.items() if line["adds"][-1] > least}
 
 
+def added(line: dict | None, known: tuple, factor: float) -> dict:
+    """A fitted line, if there is one, and ``factor`` times a known one."""
+    line = line or {"at": known[0], "adds": (0.0, 0.0)}
+    at = np.union1d(line["at"], known[0])
+    return {"at": at.tolist(), "adds": np.round(np.interp(at, line["at"], line["adds"]) + factor * np.interp(at, *known), 3).tolist()}
+
+
 def model(cases: Cases) -> dict:
     """The model as it is shipped."""
     tried = left_out(cases)
     penalty = min(tried, key=lambda p: log_loss(tried[p], cases.failed))
     shift, factor = stretched(tried[penalty], cases.failed)
     odds = shift + factor * tried[penalty]
+    print({p: f"loss {log_loss(o, cases.failed):.4f} AUC {auc(o, cases.failed):.4f}" for p, o in tried.items()})
     print(f"penalty {penalty:g}, factor {factor:.2f}, shift {shift:.2f}; families left out: AUC {auc(odds, cases.failed):.4f}")
     whole = cases.with_expected(fit_places(cases))
     at = corners(whole.values)
-    bias, adds = fit_logistic(expanded(whole.values, at), whole.failed, penalty)
+    bias, adds = fit_logistic(expanded(whole.values, at), whole.failed, given(whole), penalty)
     lines = lines_of(whole.names, at, factor * adds, 0.05)
+    lines |= {name: added(lines.get(name), line, factor) for name, line in GIVEN.items()}
     p = 1 / (1 + np.exp(-odds))
     good, bad = np.sort(p[~cases.failed]), np.sort(p[cases.error > FAR_OFF])
     low = float(np.clip(bad[int((1 - SENSITIVITY) * len(bad))], 0.05, 0.5))

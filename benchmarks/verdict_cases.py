@@ -42,9 +42,13 @@ FAMILIES = {"fit": ("head", "brain", "limb", "slice"),
 KINDS = {"plain": 0.36, "rigid": 0.07, "affine": 0.07, "headers": 0.10, "half": 0.06, "mirrored": 0.05, "other": 0.08, "noise": 0.05,
          "soft": 0.04, "blotched": 0.04, "poor": 0.04, "person": 0.04}
 SPOILED = 0.5  # of the cases
-VOXELS = {2: (5_000, 20_000), 3: (14_000, 50_000)}  # of the fixed body
+VOXELS = {2: (5_000, 20_000), 3: (9_000, 28_000), "large": (28_000, 50_000)}  # of the fixed body; large: whose limit is 2 mm
 PLACES = 120
-SMALL = 0.1  # size of the bodies that are made as small as animals
+FINE = 300_000  # voxels of a body in memory
+SMALL = {"head": 0.9, "limb": 0.9, "brain": 0.4, "thorax": 1.0, "lung": 1.0, "abdomen": 1.0, "spine": 1.0}
+"""How often bodies are made as small as animals, so that the limit is two voxels: at 2 mm, images small enough for hundreds of cases
+would show large bodies with voxels of five limits, which nobody registers to two millimetres."""
+SMALL_RADIUS = 10.0  # mm
 _REAL = {"real-brain": ("brain/subject-a/t1.nii.gz", "brain/subject-b/t1.nii.gz",
                         "brain/mni152/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz"),
          "lung": ("lung/baseline.mha", "lung/followup.mha"), "abdomen": ("abdomen/example_ct.nii.gz", "abdomen/example_mr_sm.nii.gz"),
@@ -96,7 +100,7 @@ class Case:
 
 
 # ---------------------------------------------------------------- bodies
-@lru_cache(maxsize=40)
+@lru_cache(maxsize=24)
 def body(family: str, number: int, images: Path, store: Path) -> Body:
     """The ``number``-th of a family."""
     if family in _REAL or family == "hippocampus":
@@ -134,7 +138,7 @@ def _box(extent: tuple, spacing: float) -> Grid:
 
 
 def _centres(labels: np.ndarray, grid: Grid, least: int = 60) -> dict[int, np.ndarray]:
-    names = [n for n in np.unique(labels) if n and (labels == n).sum() >= least]
+    names = [n for n, count in zip(*np.unique(labels, return_counts=True), strict=True) if n and count >= least]
     return {int(n): grid.world(c) for n, c in zip(names, ndimage.center_of_mass(labels > 0, labels, names), strict=True)}
 
 
@@ -147,13 +151,23 @@ def _real(family: str, number: int, images: Path) -> Body:
         labels = path.parent / "labels.nii.gz"
     image = load(path)
     data = np.maximum(image.array, -1000) if image.array.min() < -500 else image.array
-    image = Image(data, image.grid)
+    image = _finer_than_needed(Image(data, image.grid))
     inside = foreground(scale(image))
     landmarks = {}
     if labels.exists() and labels != path and family in ("mouse", "hippocampus", "real-brain"):
         named = load(labels, is_label=True)
         landmarks = _centres(named.array, named.grid)
     return Body((image,), inside, family in _WHOLE, landmarks)
+
+
+def _finer_than_needed(image: Image) -> Image:
+    """The image with voxels so large that the body has some hundred thousand, as far as it has more."""
+    inside = foreground(scale(image))
+    spacing = (inside.sum() * image.grid.voxel_volume / FINE) ** (1 / image.dim)
+    if (image.grid.spacing > 0.7 * spacing).any():
+        return image
+    smooth = image.with_data(ndimage.gaussian_filter(image.array, 0.4 * spacing / image.grid.spacing))
+    return resample(smooth, image.grid.with_spacing(spacing))
 
 
 COUNTS = {"head": 5, "brain": 4, "limb": 4, "slice": 8, "thorax": 5, "hippocampus": 60, **{k: len(v) for k, v in _REAL.items()}}
@@ -168,7 +182,7 @@ def make(split: str, number: int, images: Path, store: Path) -> tuple[str, str, 
     kind = "plain" if kind == "person" and family in ("slice", "lung", "abdomen", "spine", "real-slice", "limb") else kind
     which = int(rng.integers(COUNTS[family]))
     mine = body(family, which, images, store)
-    small = SMALL if split == "fit" and mine.images[0].dim == 3 and rng.random() < 0.35 else 1.0
+    small = SMALL_RADIUS / mine.radius if rng.random() < SMALL.get(family, 0.0) else 1.0
     mine = mine.scaled(small)
     its, belong_of = mine, None
     if kind == "person":
@@ -205,7 +219,7 @@ def make(split: str, number: int, images: Path, store: Path) -> tuple[str, str, 
 
 def _step(rng: np.random.Generator, it: Body) -> float:
     """Voxel of the case, mm: the body gets some ten thousand of them, as far as its image has them."""
-    low, high = VOXELS[it.images[0].dim]
+    low, high = VOXELS["large" if it.images[0].dim == 3 and it.radius > 40 else it.images[0].dim]
     volume = float(it.inside.sum()) * it.images[0].grid.voxel_volume
     wanted = (volume / np.exp(rng.uniform(np.log(low), np.log(high)))) ** (1 / it.images[0].dim)
     return float(max(wanted, it.images[0].grid.spacing.min()))
@@ -233,7 +247,7 @@ def _motion(rng: np.random.Generator, kind: str, it: Body, grid: Grid) -> Transf
         stretch[:dim, :dim] += rng.uniform(-0.08, 0.08, (dim, dim))
         stretch[:dim, dim] = middle - stretch[:dim, :dim] @ middle
         whole = compose([Affine(stretch, middle), whole])
-    amplitude = {"rigid": 0.0, "affine": rng.uniform(0, 3), "person": 0.0}.get(kind, rng.uniform(0, 6)) * size
+    amplitude = {"rigid": 0.0, "affine": rng.uniform(0, 3), "person": 0.0, "other": 0.0}.get(kind, rng.uniform(0, 6)) * size
     if amplitude < 0.2 * size:
         return whole
     return compose([smooth_deformation(grid, rng, amplitude, rng.uniform(30, 70) * size), whole])
@@ -345,7 +359,7 @@ def _keep_places(path: Path, case: Case, found: Registration, limit: float) -> N
     index = np.rint(view.grid.index(points)).astype(int)
     inside = ((index >= 0) & (index < view.grid.shape)).all(1)
     some = np.flatnonzero(inside)[:: max(1, int(inside.sum()) // PLACES)]
-    values = clues(look(view), found.transform, limit)[(slice(None), *index[some].T)].T
+    values = clues(look(view), found.transform, limit, index[some]).T
     error = np.linalg.norm(found.transform(points[some]) - case.belong[some], axis=1) / limit if dense else np.full(len(some), np.nan)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, clues=values.astype(np.float16), error=error.astype(np.float32))

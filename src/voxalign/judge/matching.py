@@ -16,6 +16,7 @@ from .views import View
 _RADIUS = 2  # of windows and of neighbourhoods, voxels
 _NOISE = 4e-4  # variance that is taken for noise, of intensities from 0 to 1
 _STRUCTURE = 4e-3  # variance of a window in which there is half as much to see as there can be
+_NEIGHBOURS = 2.5  # voxels, standard deviation of a neighbourhood whose offset is averaged
 _FAR = 6  # voxels; so far off, fits are chance
 
 
@@ -41,6 +42,11 @@ class Matching:
         beside = np.stack([[pair.fit(axis, step) for step in (1, -1)] for axis in range(view.fixed.ndim)])
         return cls(pair.fit(0, 0), beside, pair.weight)
 
+    def at(self, index: NDArray) -> Matching:
+        """Of some places only, (N, D) voxels: all arrays end with (N,)."""
+        where = tuple(index.T)
+        return Matching(self.fit[where], self.beside[(slice(None), slice(None), *where)], self.weight[where])
+
     def mean(self, values: NDArray, nothing: float = 0.0) -> float:
         """Mean over the places, by what there is to see in them; ``nothing`` where there is nothing to see."""
         total = float(self.weight.sum())
@@ -55,6 +61,12 @@ class Matching:
     def offset(self) -> NDArray[np.float32]:
         """(D, *shape) voxels, at most 1.5 along each axis: where the fit is best, on a parabola through the three fits of an axis."""
         return np.stack([_top(before, self.fit, after) for after, before in self.beside])
+
+    @property
+    def drift(self) -> NDArray[np.float32]:
+        """(D, *shape) voxels: the mean offset of a neighbourhood. Errors of places next to each other are alike, their noise is not."""
+        summed = kernels.smooth(np.concatenate([self.offset * self.weight, self.weight[None]]), (_NEIGHBOURS,) * self.fit.ndim)
+        return summed[:-1] / np.maximum(summed[-1], np.float32(1e-3))
 
     @property
     def sharpness(self) -> NDArray[np.float32]:

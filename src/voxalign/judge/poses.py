@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core import kernels
 from ..register import initialise, search
 from ..register.prepare import Scaled
 
@@ -14,6 +15,9 @@ _KEEP = 6  # of them, improved
 _NUDGE = 0.25  # radians, or radii of the body
 _STEPS = (0.2, 0.13, 0.08, 0.05)
 _FINE_STEPS = (0.05, 0.025)
+_SLOW = 3.0  # voxels; slower variation is shading
+_LEAST = 100  # voxels
+_ONE_KIND = 0.5  # correlation
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,8 @@ class Standing:
     better : the best of the positions near it.
     rival : the best of those that are turned or shifted far away.
     mirrored : the best of the mirror images.
+    handed : -1 to 1; above 0 left and right differ in the moved image as they would in a mirror image of the fixed one. 0 where the two
+        are of different kinds.
     wandered : how far from it searches end that begin a quarter of a radian or radius away, mean in body radii.
     """
 
@@ -33,6 +39,7 @@ class Standing:
     better: float
     rival: float
     mirrored: float
+    handed: float
     wandered: float
 
 
@@ -48,7 +55,38 @@ def standing(fixed: Scaled, moving: Scaled, affine: NDArray) -> Standing:
     best = [p[np.argmax(s)] for p, s in ((nudged, scores), (far, far_scores), (mirrored, mirror_scores))]
     _, values = search.improve(exact, np.stack([affine, *best]), _FINE_STEPS, about)
     wandered = np.minimum(search.distance(nudged, affine, about), 2.0)
-    return Standing(float(exact.score(own)[0]), float(values[:2].max()), float(values[2]), float(values[3]), float(np.mean(wandered)))
+    return Standing(float(exact.score(own)[0]), float(values[:2].max()), float(values[2]), float(values[3]),
+                    handed(*fine, affine, _own_mirror(fine[0], about)), float(np.mean(wandered)))
+
+
+def handed(fixed: Scaled, moving: Scaled, affine: NDArray, mirror: NDArray) -> float:
+    """See `Standing`; ``mirror`` (D+1, D+1) mm lays the fixed body on its own mirror image.
+
+    What a body and its mirror image share says whether the images are of one kind; where they differ must agree in sign.
+    """
+    def fine(image: Scaled, matrix: NDArray) -> NDArray:
+        pulled = kernels.pull(image.data[None], fixed.grid.shape, image.grid.inverse_affine @ matrix @ fixed.grid.affine)
+        return (pulled - kernels.smooth(pulled, (_SLOW,) * fixed.grid.dim))[0][inside]
+
+    inside = search.near(fixed)
+    if inside.sum() < _LEAST:
+        return 0.0
+    here, there = (fine(fixed, m) for m in (np.eye(len(affine)), mirror))
+    its, opposite = (fine(moving, affine @ m) for m in (np.eye(len(affine)), mirror))
+    alike = _correlation(here + there, its + opposite)
+    return -_correlation(here - there, its - opposite) * float(np.sign(alike)) if abs(alike) > _ONE_KIND else 0.0
+
+
+def _own_mirror(fixed: Scaled, about: search.Body) -> NDArray[np.float64]:
+    """The mirror that the fixed body looks most alike in."""
+    itself = search.Comparison.of(fixed, fixed, 20)
+    found, scores = search.improve(itself, _mirrors(about), _STEPS, about)
+    return found[np.argmax(scores)]
+
+
+def _correlation(a: NDArray, b: NDArray) -> float:
+    a, b = a - a.mean(), b - b.mean()
+    return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-12))
 
 
 def _nudges(about: search.Body) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ LIMIT = 2.0  # mm
 _SMALL = 14.0  # mm, radius of a ball (disc) as large as the body; below it the body is taken for one of a small animal
 _LEVELS = ("near", "middle", "far")
 _POINTS = 2000
+_PLACES = 4000
 _LOST = 2.6  # voxels: offset where there is nothing to match, the largest there is
 
 
@@ -71,8 +72,7 @@ def _overlap(view: View, moving: Scaled) -> dict[str, float]:
 
 def _expected(levels: Look, transform: Transform, limit: float) -> float:
     """Logarithm of the mean error, in limits, that the places by themselves let one expect."""
-    body = levels[0][0].body
-    values = dict(zip(CLUES, clues(levels, transform, limit)[:, body if body.any() else ...], strict=True))
+    values = dict(zip(CLUES, clues(levels, transform, limit, levels[0][0].voxels(_PLACES)), strict=True))
     return float(np.log(np.exp(shipped("uncertainty")(values | {"log_odds": -np.inf})).mean()))
 
 
@@ -85,6 +85,7 @@ def _fits(levels: Look, limit: float) -> dict[str, float]:
         fit, by_chance = match.mean(match.fit), chance(level)
         out |= {f"missed_{name}": match.mean(match.better_beside, 1.0), f"misfit_{name}": 1 - fit,
                 f"offset_{name}": match.mean(np.sqrt((match.offset**2).sum(0)), _LOST) * part,
+                f"drift_{name}": match.mean(np.sqrt((match.drift**2).sum(0)), _LOST) * part,
                 f"shift_{name}": float(np.linalg.norm(match.common_offset)) * part,
                 f"chance_{name}": 1 - (fit - by_chance) / max(1 - by_chance, 1e-6)}
     return {key: float(value) for key, value in out.items()}
@@ -94,4 +95,4 @@ def _standing(at: Standing) -> dict[str, float]:
     """How the position of the body stands among others."""
     score = max(at.score, 1e-3)
     return {"uninformative": -float(np.log(score)), "better": at.better / score - 1, "rival": at.rival / score,
-            "mirror": at.mirrored / score, "wandered": at.wandered}
+            "mirror": at.mirrored / score, "handed": at.handed, "wandered": at.wandered}

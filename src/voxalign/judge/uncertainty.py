@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core import Image
 from ..register import Registration
@@ -42,9 +43,16 @@ def uncertainty(registration: Registration, verdict: Verdict, fixed: Image, movi
     pair, model = (scale(fixed), scale(moving)), shipped("uncertainty")
     limit = limit_of(pair[0])
     view = View.of(pair, registration.transform, limit)
-    values = dict(zip(CLUES, clues(look(view), registration.transform, limit), strict=True))
+    index = view.voxels()
+    values = dict(zip(CLUES, clues(look(view), registration.transform, limit, index), strict=True))
     p = float(np.clip(verdict.probability, 1e-6, 1 - 1e-6))
     typical = limit * np.exp(model(values | {"log_odds": np.log(p / (1 - p))}))
     clear = np.exp(-values["blur_near"])
     maps = (typical * model.constants["mean_over_median"], typical * model.constants["bound_over_median"], clear / (clear + _CLEAR))
-    return Uncertainty(*(Image(np.where(view.body, a, 0).astype(np.float32), view.grid, view.body) for a in maps))
+    return Uncertainty(*(_image(values, index, view) for values in maps))
+
+
+def _image(values: NDArray, index: NDArray, view: View) -> Image:
+    data = np.zeros(view.grid.shape, np.float32)
+    data[tuple(index.T)] = values
+    return Image(data, view.grid, view.body)

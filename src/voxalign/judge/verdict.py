@@ -74,8 +74,8 @@ def _reasons(additions: dict[str, float], signals: dict[str, float], limit: floa
 
 def _sentence(name: str, value: float, limit: float) -> str:
     """What a signal means."""
-    if name.startswith(("offset", "shift")):
-        return f"shifted by {value * limit:.1f} mm, {'places' if name.startswith('offset') else 'the whole image'} would fit better"
+    if name.startswith(("offset", "drift", "shift")):
+        return f"shifted by {value * limit:.1f} mm, {'the whole image' if name.startswith('shift') else 'places'} would fit better"
     return _SENTENCES[name].format(value=value, part=1 - value, factor=float(np.exp(min(value, 50.0))),
                                    error=limit * float(np.exp(min(value, 50.0))))
 
@@ -104,6 +104,7 @@ _SENTENCES = {
     "better": "another position close by fits better",
     "rival": "a quite different position fits {value:.2f} times as well",
     "mirror": "a mirror image fits {value:.2f} times as well",
+    "handed": "left and right differ as in a mirror image (correlation {value:.2f})",
     "wandered": "searches from nearby end elsewhere",
     "expected": "place by place, an error of {error:.1f} mm is to be expected",
     "unsure_start": "the search was unsure of the first position",

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ..core import Grid, Transform, arrays, kernels
 from ..register.prepare import Scaled, foreground, onto
 
-_VOXELS = {2: 20_000, 3: 150_000}  # of the fixed body, at most about so many
+_VOXELS = {2: (20_000, 60_000), 3: (60_000, 400_000)}  # of the fixed body, at most; the second where the image has many more
+_PART = 20  # of the image's voxels, one is affordable in any case
 _MARGIN = 4  # voxels kept around the body
 
 
@@ -50,8 +51,12 @@ class View:
 
     def points(self, most: int) -> NDArray[np.float64]:
         """At most about so many points of the body, spread over it, (N, D) mm; of the grid where there is no body."""
+        return self.grid.world(self.voxels(most))
+
+    def voxels(self, most: int | None = None) -> NDArray[np.int_]:
+        """The same as indices (N, D); all of them without ``most``."""
         index = np.argwhere(self.body if self.body.any() else np.ones_like(self.body))
-        return self.grid.world(index[:: max(1, len(index) // most)])
+        return index[:: max(1, len(index) // (most or len(index)))]
 
 
 
@@ -59,7 +64,8 @@ def _spacing(fixed: Scaled) -> float:
     """Voxels of this many mm make the body as many as wanted."""
     rough = fixed.at(float(fixed.grid.extent.max()) / 64)
     volume = max(int(foreground(rough).sum()), 1) * rough.grid.voxel_volume
-    return float((volume / _VOXELS[fixed.grid.dim]) ** (1 / fixed.grid.dim))
+    most = np.clip(volume / fixed.grid.voxel_volume / _PART, *_VOXELS[fixed.grid.dim])
+    return float((volume / most) ** (1 / fixed.grid.dim))
 
 
 def _around(body: NDArray[np.bool_], grid: Grid) -> Grid:
