@@ -2,8 +2,9 @@
 
 On a coarse grid every voxel tries all displacements of up to a few voxels. What each costs is the difference of the two images'
 self-similarity there (MIND), averaged over neighbours; a convex problem coupled to it then finds a smooth displacement whose every voxel
-costs little (Heinrich et al., Non-parametric discrete registration with convex optimisation, WBIR 2014; Siebert et al., Fast 3D registration with
-accurate optimisation and little learning for Learn2Reg 2021). Nothing has to overlap at the start, which is what a descent needs.
+costs little (Heinrich et al., Non-parametric discrete registration with convex optimisation, WBIR 2014; Siebert et al., Fast 3D
+registration with accurate optimisation and little learning for Learn2Reg 2021). Nothing has to overlap at the start, which is what a
+descent needs.
 """
 from __future__ import annotations
 
