@@ -19,20 +19,22 @@ from . import (
     info,
     longitudinal,
     methods,
+    population,
     process,
     register,
     run,
     search,
     selftest,
     sequence,
+    template,
     train,
     transform,
     view,
 )
 from .output import say_error
 
-_COMMANDS = (register, apply, transform, sequence, longitudinal, process, run, evaluate, compare, train, search, info, view,
-             methods, demo, selftest)
+_COMMANDS = (register, apply, transform, sequence, longitudinal, template, population, process, run, evaluate, compare, train,
+             search, info, view, methods, demo, selftest)
 _EPILOG = """exit codes: 0 done, 1 a bug of ours, 2 usage, 3 bad input, 4 finished but the verdict is FAIL, 5 memory or disk,
 6 refused for security, 130 interrupted. Not a medical device."""
 

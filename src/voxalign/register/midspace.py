@@ -19,6 +19,7 @@ from ..core import Grid, Image, InputError, Transform, arrays, resample
 from ..core.smoothing import smooth
 from ..losses import loss
 from ..transforms import Rigid
+from ..transforms.linear import Linear
 from . import deformable
 from .follow import Anchor
 from .prepare import Scaled, foreground, scale
@@ -70,7 +71,7 @@ def mid_space(images: Sequence[Image], spacing: float | None = None, tell: Telli
     order = canonical(images)
     ordered = [images[k] for k in order]
     poses = mid_poses(pair_poses(ordered, tell), [image.grid.centre for image in ordered])
-    grid = _grid(ordered, poses, spacing)
+    grid = common_grid(ordered, poses, spacing)
     moved = evened([_moved(image, grid, pose) for image, pose in zip(ordered, poses, strict=True)])
     mean = moved[0].with_data(np.mean([image.data for image in moved], 0))
     back = np.argsort(order)
@@ -123,7 +124,7 @@ def _mean(matrices: Sequence[NDArray], centre: NDArray) -> NDArray[np.float64]:
 
 
 # -------------------------------------------------------------------- images
-def _grid(images: Sequence[Image], poses: Sequence[Rigid], spacing: float | None) -> Grid:
+def common_grid(images: Sequence[Image], poses: Sequence[Linear], spacing: float | None) -> Grid:
     """Along the axes of the world, isotropic, around all foregrounds."""
     corners = []
     for image, pose in zip(images, poses, strict=True):
