@@ -63,10 +63,10 @@ def test_solid_patients_are_moved_as_the_truth_says():
 def test_soft_patients_are_closed_forms(coarse):
     for motion, furthest in (("b-spline", 14), ("sliding", 5), ("inflation", 8)):
         patient = soft_patient(motion)
-        points = patient.points()
+        points = patient.body
         moved = np.linalg.norm(patient.truth(points) - points, axis=-1)
         assert 2 < moved.max() < furthest + tol.EXACT_MM
-    beside = np.abs(soft_patient("sliding").points()[:, 0] - MIDDLE[0])
+    beside = np.abs(soft_patient("sliding").body[:, 0] - MIDDLE[0])
     assert beside.min() > 16  # two voxels on either side of the interface are left out
 
 

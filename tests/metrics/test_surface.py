@@ -113,3 +113,12 @@ def test_real_labels_equal_distance_maps(data):
     for label, pair in distances.items():
         want = _by_distance_map(a.array == label, b.array == label, a.grid.spacing)
         assert all(np.allclose(np.sort(g), np.sort(w), rtol=0, atol=tol.SURFACE_MM) for g, w in zip(pair, want, strict=True))
+
+
+def test_labels_of_any_number_are_found():
+    a, b = _pair(GRIDS["RAS"])
+    want = hd95_mm(a, b)
+    for number in (-7, 1 << 25):
+        renamed = [Image(np.where(i.array == 9, number, i.array.astype(np.int32)), i.grid, is_label=True) for i in (a, b)]
+        assert hd95_mm(*renamed) == {4: want[4], number: want[9]}
+    assert hd95_mm(a, b, [-1, 4])[4] == want[4] and np.isnan(hd95_mm(a, b, [-1, 4])[-1])

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Grid, Image, Transform, compose
-from ..phantom import APPEARANCES, Appearance, Inflation, ShapeLabel, Sliding, body_texture, contrast, evaluate, rigid, shapes
+from ..phantom import APPEARANCES, Appearance, Inflation, ShapeLabel, Sliding, body_texture, contrast, rigid, shapes
+from ..phantom.anatomy import evaluate_all, solid_labels
 from ..transforms import BSpline
 
-SPACINGS = ((2.0, 2.0, 2.0), (1.0, 1.0, 2.0), (0.9, 0.9, 3.0))  # mm
+SPACINGS = ((0.9, 0.9, 3.0), (1.0, 1.0, 2.0), (2.0, 2.0, 2.0))  # mm; the last is that of the textured patient
 SHIFT = (-10.0, 5.0, -15.0)  # mm
 ANGLES = (5.0, 8.0, 10.0)  # degrees, about x, y and z in turn
 MIDDLE = (0.0, 0.0, -10.0)  # mm, of the body
@@ -46,11 +48,14 @@ class Patient:
     truth: Transform
     judged: Callable[[NDArray], NDArray[np.bool_]] = lambda points: np.ones(len(points), bool)
 
-    def points(self, labels: tuple[int, ...] | None = None, step: int = 1) -> NDArray[np.float64]:
-        """Voxels of the fixed body (or of some of its labels) that count and are in the moving scan too, (N, 3) mm."""
-        array, grid = self.labels[0].array, self.fixed.grid
-        inside = array > 0 if labels is None else np.isin(array, labels)
-        points = grid.world(np.argwhere(inside)[::step])
+    @cached_property
+    def body(self) -> NDArray[np.float64]:
+        """Voxels of the fixed body that count and are in the moving scan too, (N, 3) mm."""
+        return self.points(tuple(ShapeLabel)[1:])
+
+    def points(self, labels: tuple[int, ...]) -> NDArray[np.float64]:
+        """Those of some labels."""
+        points = self.fixed.grid.world(np.argwhere(np.isin(self.labels[0].array, labels)))
         return points[self.judged(points) & self.moving.grid.contains(self.truth(points))]
 
 
@@ -59,7 +64,7 @@ def solid_patients(spacing: tuple[float, ...]) -> Iterator[tuple[str, Patient]]:
     space, axes = grid(spacing), np.eye(3)
     shift = rigid(0, (0, 0, 1), SHIFT)
     turns = [rigid(angle, axis, (0, 0, 0), MIDDLE) for angle, axis in zip(ANGLES, axes, strict=True)]
-    still = _body(space, None)
+    still = _still(space)
     for truth, pairs in ((shift, (("CT", "CT"),)), (compose([*turns, shift]), (("CT", "T1"), ("CT", "PET"), ("T1", "PET")))):
         moved = _body(space, truth)
         for pair in pairs:
@@ -69,10 +74,10 @@ def solid_patients(spacing: tuple[float, ...]) -> Iterator[tuple[str, Patient]]:
 
 def soft_patient(motion: str) -> Patient:
     """The textured patient in MR contrast at 2 mm, deformed: ``b-spline``, ``sliding`` or ``inflation``."""
-    space = grid(SPACINGS[0])
+    space = grid(SPACINGS[-1])
     truth = {"b-spline": lambda: spline(space), "sliding": lambda: Sliding(MIDDLE, (1, 0, 0), (0, 0, 5.0)),
              "inflation": lambda: Inflation((-10.0, 20.0, -20.0), 30.0, 1.25)}[motion]()
-    patient = _scanned((_body(space, truth), _body(space, None)), truth, ("T1", "T1"), [Appearance(0.02, 0.0, _TEXTURE)] * 2)
+    patient = _scanned((_body(space, truth), _still(space)), truth, ("T1", "T1"), [Appearance(0.02, 0.0, _TEXTURE)] * 2)
     clear = 2 * float(space.spacing[0])  # two voxels on either side
     return replace(patient, judged=lambda points: np.abs(points[:, 0] - MIDDLE[0]) > clear) if motion == "sliding" else patient
 
@@ -99,22 +104,28 @@ class _Body:
     """What is where on a scanner's grid, and on the thin slices that it takes together."""
 
     space: Grid
+    thin: Image
     labels: Image
     texture: NDArray[np.float32]
 
     def scan(self, modality: str, look: Appearance, seed: tuple[int, int]) -> Image:
         """An image; ``look.noise`` is that of the scanner's slices."""
-        thin = contrast(self.labels, modality, seed, replace(look, noise=look.noise * _THIN**0.5), self.texture).array
+        thin = contrast(self.thin, modality, seed, replace(look, noise=look.noise * _THIN**0.5), self.texture).array
         return Image(thin.reshape(*self.space.shape, _THIN).mean(-1), self.space)
 
 
 def _body(space: Grid, truth: Transform | None) -> _Body:
     """The body as ``truth`` shows it."""
     thin = space.with_shape((*space.shape[:2], space.shape[2] * _THIN))
-    return _Body(space, shapes(thin, truth), evaluate(body_texture(_SEED), thin, truth))
+    labels, texture = evaluate_all((solid_labels, body_texture(_SEED)), thin, truth)
+    return _Body(space, Image(labels, thin, is_label=True), shapes(space, truth), texture)
+
+
+@lru_cache(1)
+def _still(space: Grid) -> _Body:
+    return _body(space, None)
 
 
 def _scanned(bodies: tuple[_Body, _Body], truth: Transform, modalities: tuple[str, str], looks: list[Appearance]) -> Patient:
     images = [body.scan(modality, look, (_SEED, k)) for k, (body, modality, look) in enumerate(zip(bodies, modalities, looks, strict=True))]
-    labels = [shapes(body.space, place) for body, place in zip(bodies, (truth, None), strict=True)]
-    return Patient(*images, tuple(labels), truth)
+    return Patient(*images, (bodies[0].labels, bodies[1].labels), truth)

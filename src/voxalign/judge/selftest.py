@@ -139,7 +139,7 @@ def _tilted(spacing: tuple[float, ...]) -> Grid:
 # ---------------------------------------------------------------- registration
 def _rigid(patient: Patient, case: str, on_step: OnStep | None) -> Check:
     found = register(patient.fixed, patient.moving, Settings(transform="rigid"), on_step=on_step)
-    errors = _voxels(found.transform, patient.truth, patient.points(step=_RIGID_STEP), patient.fixed.grid)
+    errors = _voxels(found.transform, patient.truth, patient.body[::_RIGID_STEP], patient.fixed.grid)
     return Check("rigid", case, "largest error in the body along x, y, z", _rounded(errors.max(0)), "<", 0.25, "voxels", "below 0.5 voxel")
 
 
@@ -147,7 +147,7 @@ def _soft(patient: Patient, motion: str, on_step: OnStep | None) -> Iterator[Che
     """What a deformable registration of the textured patient is worth."""
     there, back = (register(*pair, Settings(), on_step=on_step) for pair in
                    ((patient.fixed, patient.moving), (patient.moving, patient.fixed)))
-    errors = metrics.tre_mm(there.transform, patient.points(), patient.truth(patient.points()))
+    errors = metrics.tre_mm(there.transform, patient.body, patient.truth(patient.body))
     yield Check("deformable", motion, "voxels within 2 mm", _rounded([100 * (errors < 2).mean()]), ">=", 99, "%", "95 %")
     yield Check("deformable", motion, "largest error", _rounded([errors.max()]), "<", 5, "mm", "below 5 mm")
     yield from _by_region(patient, there, motion)
@@ -178,9 +178,9 @@ def _plausible(patient: Patient, found: Registration, motion: str) -> Iterator[C
 
 def _consistent(patient: Patient, both: tuple[Registration, Registration], motion: str) -> Iterator[Check]:
     """A to B to A: by the inverse, and by a registration of its own the other way round."""
-    points, voxel = patient.points(), float(patient.fixed.grid.spacing.max())
+    voxel = float(patient.fixed.grid.spacing.max())
     ways = both[0].inverse, both[1].transform
-    inverse, other = (metrics.cycle_error_mm((both[0].transform, way), points) / voxel for way in ways)
+    inverse, other = (metrics.cycle_error_mm((both[0].transform, way), patient.body) / voxel for way in ways)
     yield Check("consistency", motion, "there and back by the inverse, largest", _rounded([inverse.max()]), "<", 0.5, "voxels", "2-3 mm")
     yield Check("consistency", motion, "registered both ways, mean", _rounded([other.mean()]), "<", 0.5, "voxels", "2-3 mm")
     yield Check("consistency", motion, "registered both ways, largest", _rounded([other.max() * voxel]), "<", 3, "mm", "2-3 mm")

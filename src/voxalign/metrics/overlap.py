@@ -61,11 +61,11 @@ def label_arrays(a: Image, b: Image) -> tuple[NDArray, NDArray]:
 
 def labels_of(array: NDArray) -> NDArray[np.int64]:
     """The labels that occur, sorted, 0 left out."""
-    found = np.flatnonzero(np.bincount(array.ravel())) if _is_dense(array) else np.unique(array).astype(np.int64)
+    found = np.flatnonzero(np.bincount(array.ravel())) if is_dense(array) else np.unique(array).astype(np.int64)
     return found[found != 0]
 
 
-def _is_dense(array: NDArray) -> bool:
+def is_dense(array: NDArray) -> bool:
     """Whether counting into one bin per possible label is cheaper than sorting."""
     return array.min(initial=0) >= 0 and array.max(initial=0) < _DENSE
 
@@ -83,7 +83,7 @@ def _counts(a: Image, b: Image, labels: Iterable[int] | None) -> tuple[NDArray, 
 
 def _count(array: NDArray, labels: NDArray) -> NDArray[np.int64]:
     """Voxels of each of the sorted labels."""
-    if _is_dense(array):
+    if is_dense(array):
         counts = np.bincount(array.ravel(), minlength=1)
         return np.where((labels >= 0) & (labels < len(counts)), counts[np.clip(labels, 0, len(counts) - 1)], 0)
     found, counts = np.unique(array, return_counts=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Grid, Image
-from .overlap import label_arrays, labels_of
+from .overlap import is_dense, label_arrays, labels_of
 
 Distances = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -68,10 +68,19 @@ def _boxes(array: NDArray, labels: NDArray) -> list[tuple[slice, ...] | None]:
     """The box around each of the sorted labels, None where it does not occur."""
     if not len(labels):
         return []
-    rank = np.clip(np.searchsorted(labels, array), 0, len(labels) - 1)
     from scipy import ndimage  # here and below: imports slowly, and a registration without labels needs none of it
 
-    return ndimage.find_objects(np.where(labels[rank] == array, rank + 1, 0), len(labels))
+    return ndimage.find_objects(_ranks(array, labels), len(labels))
+
+
+def _ranks(array: NDArray, labels: NDArray) -> NDArray[np.int32]:
+    """1 for the first of the sorted labels, 2 for the second, 0 for all others."""
+    if is_dense(array) and is_dense(labels):
+        table = np.zeros(max(int(array.max(initial=0)), int(labels[-1])) + 1, np.int32)
+        table[labels] = np.arange(1, len(labels) + 1)
+        return table[array]
+    rank = np.clip(np.searchsorted(labels, array), 0, len(labels) - 1)
+    return np.where(labels[rank] == array, rank + 1, 0)
 
 
 def _surface(array: NDArray, label: int, box: tuple[slice, ...] | None) -> NDArray[np.int64]:
@@ -89,7 +98,16 @@ def _distances(surface_a: NDArray, surface_b: NDArray, grid: Grid) -> Distances:
     if not len(surface_a) or not len(surface_b):
         return np.empty(0), np.empty(0)
     points_a, points_b = grid.world(surface_a), grid.world(surface_b)
-    return _nearest(points_a, points_b), _nearest(points_b, points_a)
+    here_a, here_b = (np.ravel_multi_index(surface.T, grid.shape) for surface in (surface_a, surface_b))
+    both = np.intersect1d(here_a, here_b, assume_unique=True)
+    return _apart(points_a, points_b, ~np.isin(here_a, both, True)), _apart(points_b, points_a, ~np.isin(here_b, both, True))
+
+
+def _apart(points: NDArray, others: NDArray, away: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Distance of each point to the nearest of the others; 0 for those that are not ``away`` from all, and need no search."""
+    distances = np.zeros(len(points))
+    distances[away] = _nearest(points[away], others)
+    return distances
 
 
 def _nearest(points: NDArray, others: NDArray) -> NDArray[np.float64]:

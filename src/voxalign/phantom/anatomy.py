@@ -93,10 +93,11 @@ def shapes(grid: Grid, place: Transform | None = None) -> Image:
     A sphere of radius 25 mm at (-45, 0, 0), a cube of edge 40 mm at (45, 0, 0), and a cone of radius 25 mm with its
     base at z = -60 and its tip at (0, 0, -15). In 2-D: the slice through the middle of sphere and cube.
     """
-    return Image(evaluate(_solid_labels, grid, place), grid, is_label=True)
+    return Image(evaluate(solid_labels, grid, place), grid, is_label=True)
 
 
-def _solid_labels(points: NDArray) -> NDArray[np.uint8]:
+def solid_labels(points: NDArray) -> NDArray[np.uint8]:
+    """The body of `shapes` as a function for `evaluate`: points (N, 3) mm -> `ShapeLabel` (N,)."""
     p = np.asarray(points, np.float64).T
     labels = np.where(ellipsoid(p, (0, 0, -10), (130, 90, 110)) > 0, ShapeLabel.BODY, ShapeLabel.BACKGROUND).astype(np.uint8)
     labels[ellipsoid(p, (-45, 0, 0), (25, 25, 25)) > 0] = ShapeLabel.SPHERE
