@@ -11,8 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 import people
 
-from voxalign import nn
-from voxalign.train import loop, recipe, source, table, tasks
+from voxalign.train import catalogue, loop, source, table, tasks
 from voxalign.train.recipe import Recipe
 
 
@@ -38,7 +37,7 @@ def task(data_folder) -> Callable[..., tasks.Task]:
         chosen = Recipe(**(people.TINY | choices))
         made = chosen.synthesise and "maps" not in chosen.synthesise
         where = source.from_nothing(chosen) if made else source.from_table(table.read(data_folder), chosen)
-        return tasks.TASKS[chosen.task](chosen, where)
+        return catalogue.TASKS[chosen.task](chosen, where)
     return make
 
 
@@ -49,6 +48,5 @@ def train(task, tmp_path) -> Callable[..., loop.State]:
         made = task(**choices)
         out = tmp_path / folder
         out.mkdir(exist_ok=True)
-        network = loop.fresh(lambda: nn.build(recipe.architecture(made.recipe, 2, made.source.in_channels)), made.recipe)
-        return loop.train(made, network, loop.Run(out, crew=crew or loop.Crew()), on_step)
+        return loop.train(made, loop.fresh(made.network, made.recipe), loop.Run(out, crew=crew or loop.Crew()), on_step)
     return run

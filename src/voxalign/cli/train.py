@@ -20,6 +20,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--atlas", type=Path, metavar="FILE", help="image that is always the fixed one")
     parser.add_argument("--atlas-labels", type=Path, metavar="FILE", help="its label map")
     parser.add_argument("--start", type=Path, metavar="FILE", help="weights to start from")
+    parser.add_argument("--translator", type=Path, metavar="FILE", help="weights: pairs are one image and itself, translated and moved")
     parser.add_argument("--average", type=Path, nargs="+", metavar="FILE", help="do not train: average the weights of several sites")
     choices(parser)
     parser.add_argument("--tensorboard", action="store_true", help="write scalars, images and histograms for TensorBoard")
@@ -31,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def choices(parser: argparse.ArgumentParser) -> None:
     """What makes a recipe."""
-    parser.add_argument("--task", metavar="NAME", help="registration, denoise, alignment")
+    parser.add_argument("--task", metavar="NAME", help="registration, denoise, alignment, translate, adversarial, generate, sequence")
     parser.add_argument("--synthesise", metavar="NAMES", help="make images: shapes, head, body, maps (of the data); several with commas")
     parser.add_argument("--channels", metavar="NAMES", help="what the network sees: intensity, canny, gabor, mind, ...")
     parser.add_argument("--steps", type=int, metavar="N", help="of the optimiser")
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         content = {"shares": shares, "weights": str(arguments.out)}
     else:
         job = Training(arguments.out, recipe(arguments), arguments.data, arguments.atlas, arguments.atlas_labels, arguments.start,
-                       arguments.tensorboard, arguments.profile, arguments.overwrite)
+                       arguments.translator, arguments.tensorboard, arguments.profile, arguments.overwrite)
         progress = Progress()
         try:
             content = train_files(job, progress)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .architecture import AffineNet, Architecture, Autoencoder, Classifier, Pyramid, UNet
+from .architecture import AffineNet, Architecture, Autoencoder, Classifier, Critic, Painter, Pyramid, Recurrent, Translator, UNet
 from .inputs import Inputs
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ _HOME = {"networks": ("build", "count"), "fields": ("affine_displacement", "comp
          "prediction": ("AffinePrediction", "Prediction")}
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = ["AffineNet", "AffinePrediction", "Architecture", "Autoencoder", "Classifier", "Inputs", "Prediction", "Pyramid", "UNet",
-           "affine_displacement", "build", "compose", "count", "integrate", "warp"]
+__all__ = ["AffineNet", "AffinePrediction", "Architecture", "Autoencoder", "Classifier", "Critic", "Inputs", "Painter",
+           "Prediction", "Pyramid", "Recurrent", "Translator", "UNet", "affine_displacement", "build", "compose", "count", "integrate",
+           "warp"]
 
 
 def __getattr__(name: str) -> Any:

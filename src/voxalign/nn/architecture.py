@@ -131,14 +131,89 @@ class Autoencoder(Architecture):
 
 
 @dataclass(frozen=True)
+class Translator(Autoencoder):
+    """An image in the contrast of another kind of image, in the same place: an autoencoder whose two ends differ."""
+
+    channels: tuple[int, ...] = (16, 24)
+
+
+@dataclass(frozen=True)
+class Painter(Pyramid):
+    """A pyramid that also paints the registered image, which its deformation has to explain.
+
+    Parameters
+    ----------
+    brushes : features of each level of the part that paints, finest first.
+    """
+
+    brushes: tuple[int, ...] = (16, 24)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "brushes", self.painting.channels)
+
+    @property
+    def painting(self) -> Architecture:
+        """Of the part that paints."""
+        return Architecture(self.dim, self.in_channels, self.brushes, self.kernel)
+
+
+@dataclass(frozen=True)
+class Recurrent(Architecture):
+    """Velocity of every frame of a sequence against one fixed image, from the frame and from a state that remembers the motion.
+
+    Features are compared on the coarsest level, which has 1 / 2^levels of the images' resolution, around where things were last; a gated
+    recurrent unit (Ballas et al. 2016, arXiv:1511.06432) turns that into a correction (as RAFT: Teed and Deng 2020, arXiv:2003.12039).
+
+    Parameters
+    ----------
+    hidden : features of the state.
+    radius : voxels of the coarsest level, of the comparison.
+    looks : corrections a frame.
+    rounds : how often a single pair is looked at as if it were a sequence.
+    """
+
+    channels: tuple[int, ...] = (16, 24)
+    hidden: int = 24
+    radius: int = 2
+    looks: int = 2
+    rounds: int = 3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole(self.hidden, "hidden", 1, _MOST_CHANNELS)
+        whole(self.radius, "radius", 0, 4)
+        whole(self.looks, "looks", 1, _MOST)
+        whole(self.rounds, "rounds", 1, _MOST)
+
+
+@dataclass(frozen=True)
+class Critic(Architecture):
+    """Whether patches of an image are true or made; of several images, whether they show the same place, by the products of their features.
+
+    Parameters
+    ----------
+    images : how many are looked at together, all by one encoder.
+    """
+
+    channels: tuple[int, ...] = (16, 32)
+    images: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole(self.images, "images", 1, _MOST)
+
+
+@dataclass(frozen=True)
 class Classifier(Architecture):
     """Whether two patches are aligned."""
 
     channels: tuple[int, ...] = (16, 32, 64)
 
 
-KINDS = {kind.__name__: kind for kind in (UNet, Pyramid, AffineNet, Autoencoder, Classifier)}
-REGISTRATION = (UNet, Pyramid, AffineNet)
+KINDS = {kind.__name__: kind for kind in (UNet, Pyramid, AffineNet, Autoencoder, Classifier, Translator, Painter, Recurrent,
+                                         Critic)}
+REGISTRATION = (UNet, Pyramid, AffineNet, Recurrent)
 
 
 def as_dict(architecture: Architecture) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from .architecture import Architecture
 _CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 _POOLINGS = {4: functional.avg_pool2d, 5: functional.avg_pool3d}
 _SLOPE = 0.1  # of the activations for negative values
+_FLAT = 1e-8  # variance of features that is as good as none
 _CONDITION = 16  # numbers that smoothness becomes
 
 
@@ -41,6 +42,13 @@ def padded(images: Tensor, multiple: int) -> Tensor:
     """(B, C, *S) filled up with zeros to multiples, and one channel more that is 1 where there was an image: (B, C+1, *T)."""
     both = torch.cat([images, torch.ones_like(images[:, :1])], 1)
     return functional.pad(both, [room for n in reversed(images.shape[2:]) for room in (0, (multiple - n % multiple) % multiple)])
+
+
+def standard(values: Tensor) -> Tensor:
+    """Every channel of (B, C, *S) with mean 0 and variance 1 over the image."""
+    values = fields.exact(values)
+    variance, mean = torch.var_mean(values, tuple(range(2, values.ndim)), correction=0, keepdim=True)
+    return (values - mean) * (variance + _FLAT).rsqrt()
 
 
 def halved(values: Tensor) -> Tensor:
@@ -130,3 +138,21 @@ class Decoder(nn.Module):
         for skip, block in zip(levels[-2::-1], reversed(self.blocks), strict=True):
             values = block(torch.cat([fields.double(values), skip], 1), condition)
         return values
+
+
+def correlation(one: Tensor, other: Tensor, radius: int) -> Tensor:
+    """Products of the features of every voxel with those within ``radius`` of it in the other image, (B, (2 radius + 1)^D, *S).
+
+    Summed over channels; beyond the faces they are 0.
+    """
+    shape = one.shape[2:]
+    other = functional.pad(other, [radius] * 2 * len(shape))
+    products = []
+    for offset in _offsets(radius, len(shape)):
+        window = other[(slice(None), slice(None), *(slice(o, o + n) for o, n in zip(offset, shape, strict=True)))]
+        products.append((one * window).sum(1))
+    return torch.stack(products, 1)
+
+
+def _offsets(radius: int, dim: int) -> list[list[int]]:
+    return torch.cartesian_prod(*[torch.arange(2 * radius + 1)] * dim).tolist()

@@ -50,7 +50,7 @@ def _network(path: Path, dim: int) -> nn.Module:
 
     network, _ = load(path)
     architecture = network.architecture
-    if not isinstance(architecture, Autoencoder) or (architecture.dim, architecture.in_channels) != (dim, 1):
+    if type(architecture) is not Autoencoder or (architecture.dim, architecture.in_channels) != (dim, 1):
         raise InputError(f"{path.name}: holds a {architecture.dim}-D {type(architecture).__name__}, expected a {dim}-D Autoencoder "
                          "of one channel")
     return network

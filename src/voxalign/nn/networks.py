@@ -7,8 +7,10 @@ from torch.nn import functional
 
 from . import architecture as kinds
 from . import fields
-from .blocks import Block, Condition, Decoder, Encoder, conditions, convolution, padded, quiet_head
+from .adversarial import Critic, Images, Translator
+from .blocks import Block, Condition, Decoder, Encoder, conditions, convolution, correlation, padded, quiet_head
 from .prediction import AffinePrediction, Prediction
+from .recurrent import Recurrent
 
 _INNER_SQUARINGS = 5  # of the half ways inside a pyramid, where a hundredth of a voxel is enough
 
@@ -94,22 +96,16 @@ class _Level(nn.Module):
         return start + (one_way - other_way) / 2, hidden
 
 
-def correlation(one: Tensor, other: Tensor, radius: int) -> Tensor:
-    """Products of the features of every voxel with those within ``radius`` of it in the other image, (B, (2 radius + 1)^D, *S).
+class Painter(Pyramid):
+    """See `architecture.Painter`."""
 
-    Summed over channels; beyond the faces they are 0.
-    """
-    shape = one.shape[2:]
-    other = functional.pad(other, [radius] * 2 * len(shape))
-    products = []
-    for offset in _offsets(radius, len(shape)):
-        window = other[(slice(None), slice(None), *(slice(o, o + n) for o, n in zip(offset, shape, strict=True)))]
-        products.append((one * window).sum(1))
-    return torch.stack(products, 1)
+    def __init__(self, architecture: kinds.Painter) -> None:
+        super().__init__(architecture)
+        self.image = Images(architecture.painting, 2 * architecture.in_channels)
 
-
-def _offsets(radius: int, dim: int) -> list[list[int]]:
-    return torch.cartesian_prod(*[torch.arange(2 * radius + 1)] * dim).tolist()
+    def paint(self, fixed: Tensor, moving: Tensor) -> Tensor:
+        """The registered image itself, (B, C, *S): what the moving image would show where the fixed one has things."""
+        return self.image(torch.cat([fixed, moving], 1))
 
 
 class AffineNet(nn.Module):
@@ -218,7 +214,8 @@ def count(module: nn.Module) -> int:
 
 
 _NETWORKS = {kinds.UNet: UNet, kinds.Pyramid: Pyramid, kinds.AffineNet: AffineNet, kinds.Autoencoder: Autoencoder,
-             kinds.Classifier: Classifier}
+             kinds.Classifier: Classifier, kinds.Translator: Translator, kinds.Painter: Painter, kinds.Recurrent: Recurrent,
+             kinds.Critic: Critic}
 
 
 # ---------------------------------------------------------------- what several need

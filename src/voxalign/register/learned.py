@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from ..core import Grid, Identity, Image, InputError, Transform, UsageError, compose
 from ..core.sample import pull
 from ..losses import loss
-from ..nn import AffineNet, Classifier, Inputs, Pyramid, UNet
+from ..nn import AffineNet, Classifier, Inputs, Pyramid
+from ..nn.architecture import REGISTRATION
 from ..transforms import Affine, Velocity
 from . import deformable, initialise
 from .device import best_effort, name
@@ -99,7 +100,7 @@ def features(fixed: Image, moving: Image, settings: Settings | None = None, init
 
 
 # ---------------------------------------------------------------- networks
-def opened(path: str | None, dim: int, device: str, kinds: tuple[type, ...] = (UNet, Pyramid, AffineNet)) -> Learned:
+def opened(path: str | None, dim: int, device: str, kinds: tuple[type, ...] = REGISTRATION) -> Learned:
     """The network in a file of weights; the last few stay in memory.
 
     Raises
@@ -120,7 +121,7 @@ def opened(path: str | None, dim: int, device: str, kinds: tuple[type, ...] = (U
     architecture = network.module.architecture
     if not isinstance(architecture, kinds):
         expected = " or ".join(kind.__name__ for kind in kinds)
-        hint = "; it is used by voxalign process" if not isinstance(architecture, (UNet, Pyramid, AffineNet, Classifier)) else ""
+        hint = "; it is used by voxalign process" if not isinstance(architecture, (*REGISTRATION, Classifier)) else ""
         raise InputError(f"{Path(path).name}: holds a {type(architecture).__name__}, expected a {expected} for this method{hint}")
     if architecture.dim != dim:
         raise InputError(f"{Path(path).name}: a network for {architecture.dim}-D images, and the images are {dim}-D")
@@ -147,7 +148,7 @@ class _Pair:
     on_step: OnStep | None
     lenient: bool = False  # a smoothness that the network cannot take is for somebody else
 
-    def opened(self, device: str, kinds: tuple[type, ...] = (UNet, Pyramid, AffineNet)) -> Learned:
+    def opened(self, device: str, kinds: tuple[type, ...] = REGISTRATION) -> Learned:
         """The network asked for."""
         if self.fixed.dim != self.moving.dim:
             raise InputError(f"fixed image is {self.fixed.dim}-D and moving image is {self.moving.dim}-D: expected two of one dimension")

@@ -33,6 +33,8 @@ class Settings:
     window : radius of the LNCC or SSIM window in working voxels.
     label_weight, point_weight : how strongly labels and points that are given take part in the deformation; 0: they only score it.
     weights : file of a network, for the methods that use one.
+    translate : file of a translator (voxalign train --task translate): the moving image is aligned as it would look as one of the fixed
+        image's kind, mostly with ``loss`` lncc or ncc.
     seed : of whatever is random.
     device : where it is computed; ``auto`` takes a GPU if there is one (and torch for it), else the CPU.
     """
@@ -49,5 +51,6 @@ class Settings:
     label_weight: float = 0.0
     point_weight: float = 0.0
     weights: str | None = None
+    translate: str | None = None
     seed: int = 0
     device: Device = "auto"

@@ -13,6 +13,7 @@ from typing import Any
 from .. import io
 from ..core import Image, InputWarning, Points, Transform, kernels, resample
 from ..judge import Uncertainty, Verdict, deformation_scores, judge, uncertainty
+from ..nn.translate import translate
 from ..register import Guide, Registration, Settings
 from ..register.result import OnStep, Step
 from .checks import check_image, check_pair, labelled, masked
@@ -194,9 +195,15 @@ def align(pair: Pair, configuration: Configuration, initial: Transform | None = 
     clock = clock or Clock()
     kernels.set_threads(configuration.threads or None)
     method = method_named(configuration.method)
-    registration = method(*pair.masked, configuration.settings, initial, clock.listening(on_step), guide)
+    registration = method(*_as_seen(pair, configuration.settings), configuration.settings, initial, clock.listening(on_step), guide)
     clock.mark("finish")
     return Result(registration, pair.fixed, pair.moving, configuration, seconds=clock.seconds, masked=pair.masked)
+
+
+def _as_seen(pair: Pair, settings: Settings) -> tuple[Image, Image]:
+    """The two images that a method aligns."""
+    fixed, moving = pair.masked
+    return (fixed, translate(moving, weights=settings.translate)) if settings.translate else (fixed, moving)
 
 
 def start_of(configuration: Configuration, dim: int) -> Transform | None:

@@ -16,11 +16,12 @@ from ..core.errors import choose
 from ..features import FEATURES
 from ..filters import FILTERS
 from ..nn.denoise import autoencoder
+from ..nn.translate import translate
 from .checks import labelled
 from .choose import Choose
 from .output import check_file
 
-OPERATIONS: dict[str, Callable[..., Image]] = FILTERS | FEATURES | {"autoencoder": autoencoder}
+OPERATIONS: dict[str, Callable[..., Image]] = FILTERS | FEATURES | {"autoencoder": autoencoder, "translate": translate}
 """Everything a step may be."""
 
 

@@ -36,6 +36,7 @@ class Training:
     data : folder or CSV table; None: everything is synthesised.
     atlas, atlas_labels : an image that is always the fixed one.
     start : weights to start from.
+    translator : weights of a translator: pairs are one image and itself, translated and moved.
     tensorboard, profile : whether to write what TensorBoard and trace viewers show.
     overwrite : whether a training that is in the folder is thrown away; else it goes on.
     """
@@ -46,6 +47,7 @@ class Training:
     atlas: Path | None = None
     atlas_labels: Path | None = None
     start: Path | None = None
+    translator: Path | None = None
     tensorboard: bool = False
     profile: bool = False
     overwrite: bool = False
@@ -134,12 +136,11 @@ def train_files(job: Training, on_step: Callable[[Any], None] | None = None) -> 
 def _train(job: Training, device: str, crew: Any, on_step: Callable[[Any], None] | None) -> dict[str, Any]:
     from .. import nn
     from ..core import kernels
-    from ..train import loop, recipe, tasks
+    from ..train import catalogue, loop
 
-    source = source_of(job)
-    task = tasks.TASKS[job.recipe.task](job.recipe, source, device)
-    architecture = recipe.architecture(job.recipe, len(source.space.shape), source.in_channels)
-    network = loop.fresh(lambda: nn.build(architecture), job.recipe)
+    source = source_of(job, device)
+    task = catalogue.TASKS[job.recipe.task](job.recipe, source, device)
+    network = loop.fresh(task.network, job.recipe)
     kernels.set_threads(job.recipe.threads or None)
     inputs = source.store.inputs if source.store and not job.recipe.synthesise else nn.Inputs(start=_start(job.recipe))
     about = {"inputs": inputs.as_dict(), "people": source.people.get("train", 0), "task": job.recipe.task}
@@ -157,8 +158,8 @@ def _start(recipe: Recipe) -> str:
     return "centres" if recipe.network == "affine" else "affine"
 
 
-def source_of(job: Training) -> Source:
-    """The pairs of a training.
+def source_of(job: Training, device: str = "cpu") -> Source:
+    """What a training learns from; a translator is put on ``device``.
 
     Raises
     ------
@@ -173,7 +174,17 @@ def source_of(job: Training) -> Source:
     if not job.data.exists():
         raise InputError(f"data {job.data}: no such folder or table")
     read = table.read(job.data, job.atlas, job.atlas_labels)
-    return source.from_table(read, job.recipe, aligned(read, job.recipe))
+    found = source.from_table(read, job.recipe, aligned(read, job.recipe))
+    return replace(found, translator=_translator(job.translator, device)) if job.translator else found
+
+
+def _translator(path: Path, device: str) -> Any:
+    from ..nn import Translator, weights
+
+    network, _ = weights.load(path, device)
+    if not isinstance(network.architecture, Translator):
+        raise InputError(f"translator {path.name}: holds a {type(network.architecture).__name__}, expected what --task translate makes")
+    return network
 
 
 def aligned(table: Table, recipe: Recipe) -> dict[int, Transform]:

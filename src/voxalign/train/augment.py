@@ -1,6 +1,8 @@
 """Pairs as they might have been: other places, other looks. Strength 0 changes nothing."""
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Generator
 
 from . import place
@@ -19,6 +21,14 @@ def augmented(g: Generator, pair: tuple[Sample, Sample], strength: float, has_in
     moved = [_placed(sample, place.draw(g, shape, Strength().times(strength), flips)) for sample in pair]
     fixed, moving = (_looked(g, sample, strength) if has_intensity else sample for sample in moved)
     return fixed, moving
+
+
+def alike(g: Generator, samples: Sequence[Sample], strength: float) -> list[Sample]:
+    """All at one other place: what moved between them is turned with them."""
+    if strength == 0:
+        return list(samples)
+    where = place.draw(g, tuple(samples[0].image.shape[1:]), Strength().times(strength), (0,) if chance(g, 0.5) else ())
+    return [_placed(sample, where) for sample in samples]
 
 
 def _placed(sample: Sample, where: Place) -> Sample:

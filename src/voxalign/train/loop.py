@@ -109,7 +109,7 @@ def _started(task: Task, network: nn.Module, run: Run) -> State:
     if run.start is not None:
         given, _ = weights.load(run.start)
         try:
-            network.load_state_dict(given.state_dict())
+            task.kept(network).load_state_dict(given.state_dict())
         except RuntimeError as error:
             raise InputError(f"{run.start.name}: holds another network than the recipe's; expected the same widths and kernel") from error
     network.to(task.device).train()
@@ -203,7 +203,7 @@ def _validated(task: Task, state: State, run: Run, board: Board, losses: dict[st
         write_json(run.folder / HISTORY, state.history)
         board.scalars(scores, state.step, "validation")
         board.histograms(state.network, state.step)
-        board.images(task.pictures(state.network), state.step)
+        board.images(task.pictures(task.kept(state.network)), state.step)
     return scores
 
 
@@ -214,7 +214,7 @@ def scored(task: Task, state: State, part: str) -> Scores:
     network.load_state_dict(state.average)
     network.eval()
     try:
-        return task.scores(network, part)
+        return task.scores(task.kept(network), part)
     finally:
         network.load_state_dict(now)
         network.train()
@@ -226,7 +226,7 @@ def keep(task: Task, state: State, run: Run, scores: Scores) -> None:
     state.network.load_state_dict(state.average)
     try:
         about = {"recipe": task.recipe.as_dict(), "step": state.step, "validation": _finite(scores)} | run.about
-        weights.save(run.folder / WEIGHTS, state.network, meta=about)
+        weights.save(run.folder / WEIGHTS, task.kept(state.network), meta=about)
     finally:
         state.network.load_state_dict(now)
 

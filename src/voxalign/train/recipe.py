@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from ..core import UsageError
-from ..nn import AffineNet, Architecture, Autoencoder, Classifier, Pyramid, UNet
+from ..nn import AffineNet, Architecture, Autoencoder, Classifier, Painter, Pyramid, Recurrent, Translator, UNet
 
-Task = Literal["registration", "denoise", "alignment"]
-NetworkName = Literal["auto", "unet", "pyramid", "affine"]
+Task = Literal["registration", "denoise", "alignment", "translate", "adversarial", "generate", "sequence"]
+NetworkName = Literal["auto", "unet", "pyramid", "affine", "recurrent"]
 LossName = Literal["lncc", "ncc", "mse", "ssim", "mi", "nmi", "ngf", "mind", "cross_entropy"]
 Regulariser = Literal["gradient", "bending"]
 Schedule = Literal["constant", "cosine", "plateau"]
@@ -17,6 +17,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Start = Literal["affine", "similarity", "rigid", "headers", "centres"]
 Channel = Literal["intensity", "canny", "gabor", "wavelet_energy", "gradient_magnitude", "ngf", "mind"]
 Family = Literal["shapes", "head", "body", "maps"]
+MotionName = Literal["breathing", "beating", "drifting", "wandering"]
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,11 @@ class Recipe:
 
     Parameters
     ----------
-    task : ``registration``; ``denoise`` makes an image without its noise; ``alignment`` says whether two patches are aligned.
-    network : ``pyramid``, ``unet`` or ``affine``, for registration; ``auto`` is the pyramid, which compares features where a U-Net has to
-        learn to (after 300 small steps Dice .60, where the U-Net had not begun).
+    task : ``registration``; ``denoise`` makes an image without its noise; ``alignment`` says whether two patches are aligned;
+        ``translate`` makes of a moving image one of the fixed image's kind; ``adversarial`` is registration whose similarity a critic
+        learns; ``generate`` paints the registered image and finds a deformation that explains it; ``sequence`` follows frames.
+    network : ``pyramid``, ``unet``, ``affine`` or ``recurrent``, for registration; ``auto`` is the pyramid, which compares features where a
+        U-Net has to learn to (after 300 small steps Dice .60, where the U-Net had not begun).
     widths : features of each level of the network, finest first.
     kernel, convolutions : edge of the convolutions, voxels, and how many a level.
     conditioned : smoothness is an input of the network, chosen when it predicts; training draws it of 1/4 to 4.
@@ -39,6 +42,8 @@ class Recipe:
     channels : what the network sees of an image: its intensity, and features.
     synthesise : families that images are made of instead of read: noise shapes, nested shells (head), organs in an envelope (body),
         the label maps of the data (maps). Empty: the images are the data's.
+    frames, motions : of a synthesised sequence: how many, and how they move.
+    critic_weight, place_weight : of what a critic says, and of what holds a translated image in place.
     augment : strength of random changes of place and intensity, 0 to 1.
     loss, window : similarity of intensities, and radius of its windows in voxels.
     image_weight, label_weight, point_weight, field_weight : of the similarity, of the overlap of labels, of the distance of points
@@ -70,6 +75,10 @@ class Recipe:
     start: Start = "centres"
     channels: tuple[Channel, ...] = ("intensity",)
     synthesise: tuple[Family, ...] = ()
+    frames: int = 6
+    motions: tuple[MotionName, ...] = ("breathing", "drifting", "wandering")
+    critic_weight: float = 0.1
+    place_weight: float = 1.0
     augment: float = 0.5
     loss: LossName = "lncc"
     window: int = 3
@@ -105,15 +114,17 @@ class Recipe:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("widths", "shape", "channels", "synthesise"):
+        for name in ("widths", "shape", "channels", "synthesise", "motions"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.validation + self.test >= 1:
             raise UsageError(f"validation={self.validation:g} and test={self.test:g}: expected less than 1 together")
         if not 0 <= self.average < 1 or not 0 < self.delta < 1:
             raise UsageError(f"average={self.average:g}, delta={self.delta:g}: expected 0 <= average < 1 and 0 < delta < 1")
-        for name in ("batch", "accumulate", "validate_every", "labels_a_step", "pairs_validated", "window"):
+        for name in ("batch", "accumulate", "validate_every", "labels_a_step", "pairs_validated", "window", "frames"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} = {getattr(self, name)}: expected at least 1")
+        if not self.motions:
+            raise UsageError("motions is empty: expected names such as breathing,drifting")
         if not self.channels:
             raise UsageError("channels is empty: expected names such as intensity,mind")
 
@@ -146,6 +157,12 @@ def architecture(recipe: Recipe, dim: int, in_channels: int) -> Architecture:
         return Autoencoder(**common)
     if recipe.task == "alignment":
         return Classifier(**common)
+    if recipe.task == "translate":
+        return Translator(**common)
+    if recipe.task == "generate":
+        return Painter(**common, conditioned=False)
+    if recipe.network == "recurrent" or recipe.task == "sequence":
+        return Recurrent(**common)
     if recipe.network == "affine":
         return AffineNet(**common)
     if recipe.network == "unet":

@@ -4,12 +4,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from torch import nn
+
 from ..core import InputError, Transform, UsageError
 from ..nn import Inputs
 from ..nn.inputs import INTENSITY
 from .data import Space, Store, centre, shift, survey
 from .recipe import Recipe
-from .table import PARTS, Table, pairs_of, some, split
+from .table import PARTS, Table, pairs_of, sequences_of, some, split
 
 _SHAPE = (96, 96, 96)  # of images made from nothing, unless the recipe says otherwise
 
@@ -24,6 +26,8 @@ class Source:
     pairs : (fixed, moving) numbers of scans, by part.
     drawings : numbers of scans with labels, by part, for the family ``maps``.
     people : how many, by part.
+    sequences : numbers of scans of one person in the order of the table, by part.
+    translator : network that shows an image in the contrast of another kind: pairs are one image and itself, translated and moved.
     """
 
     space: Space
@@ -31,6 +35,8 @@ class Source:
     pairs: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     drawings: dict[str, list[int]] = field(default_factory=dict)
     people: dict[str, int] = field(default_factory=dict)
+    sequences: dict[str, list[tuple[int, ...]]] = field(default_factory=dict)
+    translator: nn.Module | None = None
 
     @property
     def in_channels(self) -> int:
@@ -62,7 +68,7 @@ def from_table(table: Table, recipe: Recipe, places: Mapping[int, Transform] | N
     """
     space = survey(table, recipe.spacing, recipe.shape)
     people = [scan.person for k, scan in enumerate(table.scans) if k != table.atlas]
-    parts = split(people, recipe.validation, recipe.test, recipe.seed, 1 if table.pairs or recipe.synthesise else 2)
+    parts = split(people, recipe.validation, recipe.test, recipe.seed, 2 if _needs_two(table, recipe) else 1)
     if recipe.synthesise:
         _check_synthesis(recipe)
         drawings = {part: [k for k, s in enumerate(table.scans) if s.labels and parts.get(s.person) == part] for part in PARTS}
@@ -72,12 +78,14 @@ def from_table(table: Table, recipe: Recipe, places: Mapping[int, Transform] | N
     if any(scan.image is None for scan in table.scans):
         raise InputError("some rows have no image: expected images, or synthesise=maps to make them from the label maps")
     pairs = {part: pairs_of(table, parts, part) for part in PARTS}
-    if not pairs["train"]:
-        raise InputError("nobody to train on: expected at least two people's images in the training part, or pairs of one")
+    sequences = {part: sequences_of(table, parts, part) for part in PARTS}
+    if not (sequences if recipe.task == "sequence" else pairs)["train"]:
+        raise InputError("nobody to train on: expected at least two people's images in the training part, or pairs (or, for "
+                         "task=sequence, several images) of one")
     pairs["validation"] = some(pairs["validation"], recipe.pairs_validated)
     places = by_headers(table) if recipe.start == "headers" else places
     store = Store(table, space, Inputs(space.spacing, recipe.channels, recipe.start), places)
-    return Source(space, store, pairs, {}, _counted(parts))
+    return Source(space, store, pairs, {}, _counted(parts), sequences)
 
 
 def by_headers(table: Table) -> dict[int, Transform]:
@@ -87,6 +95,11 @@ def by_headers(table: Table) -> dict[int, Transform]:
         return dict.fromkeys(range(len(table.scans)), middle)
     middles = {fixed: shift(centre(table.scans[fixed])) for fixed in {f for f, _ in table.pairs}}
     return middles | {moving: middles[fixed] for fixed, moving in table.pairs}
+
+
+def _needs_two(table: Table, recipe: Recipe) -> bool:
+    """Whether people are paired with each other."""
+    return not (table.pairs or recipe.synthesise or recipe.task == "sequence")
 
 
 def _counted(parts: dict[str, str]) -> dict[str, int]:

@@ -61,9 +61,9 @@ def pair(g: Generator, drawing: Tensor, relative: Strength) -> Synthetic:
         shown = [labels[0], torch.where(extra, count - 1, labels[1])]
         extra = place.read(extra.float()[None], second.positions())[0] > 0.5
     contrast = _contrasts(g, count)
-    images = [_painted(g, map_, means)[None] for map_, means in zip(shown, contrast, strict=True)]
-    inside = _inside(field, shape)
-    return Synthetic(*images, *labels, field, (~extra & inside).float())
+    images = [_shown(g, map_, means)[None] for map_, means in zip(shown, contrast, strict=True)]
+    there_too = inside(field, shape)
+    return Synthetic(*images, *labels, field, (~extra & there_too).float())
 
 
 # ---------------------------------------------------------------- drawings
@@ -174,7 +174,13 @@ def _air(g: Generator, means: Tensor) -> Tensor:
     return means
 
 
-def _painted(g: Generator, labels: Tensor, means: Tensor) -> Tensor:
+def painted(g: Generator, drawing: Tensor) -> Tensor:
+    """A random image of a drawing (*S), placed at random; 0 to 1."""
+    labels = place.nearest(drawing, place.draw(g, drawing.shape, _BOTH).positions())
+    return _shown(g, labels, _air(g, uniforms(g, int(drawing.max()) + 1, 0.05, 1)))
+
+
+def _shown(g: Generator, labels: Tensor, means: Tensor) -> Tensor:
     """An image of a label map (*S): means, texture, blur, and a random `look`; 0 to 1."""
     texture = smooth_noise(g, labels.shape, uniform(g, 1, 4))[0] * uniform(g, 0, 0.08)
     image = blurred((means[labels] + texture * (labels > 0)).clamp(min=0), uniform(g, 0.3, 1.0))
@@ -183,7 +189,8 @@ def _painted(g: Generator, labels: Tensor, means: Tensor) -> Tensor:
     return (image - low) / (high - low).clamp(min=1e-6)
 
 
-def _inside(field: Tensor, shape: Sequence[int]) -> Tensor:
+def inside(field: Tensor, shape: Sequence[int]) -> Tensor:
+    """Where (*S) a map (D, *S) leads to a voxel that is there."""
     index = field + fields.lattice(tuple(shape), field)
     ranges = [(i >= 0) & (i <= n - 1) for i, n in zip(index, shape, strict=True)]
     return torch.stack(ranges).all(0)

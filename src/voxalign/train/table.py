@@ -149,6 +149,15 @@ def pairs_of(table: Table, parts: Mapping[str, str], part: str) -> list[tuple[in
     return [(f, m) for f in chosen for m in chosen if table.scans[f].person != table.scans[m].person]
 
 
+def sequences_of(table: Table, parts: Mapping[str, str], part: str) -> list[tuple[int, ...]]:
+    """Scans of one person, in the order of the table, of every person of a part who has several; the atlas is nobody's."""
+    whose: dict[str, list[int]] = {}
+    for number, scan in enumerate(table.scans):
+        if number != table.atlas and parts[scan.person] == part:
+            whose.setdefault(scan.person, []).append(number)
+    return [tuple(numbers) for numbers in whose.values() if len(numbers) > 1]
+
+
 def some(pairs: Sequence[tuple[int, int]], most: int) -> list[tuple[int, int]]:
     """At most so many of the pairs, always the same ones, spread over all."""
     return sorted(random.Random(0).sample(list(pairs), most)) if len(pairs) > most else list(pairs)

@@ -9,13 +9,13 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..core import UsageError
-from ..nn import fields
-from . import augment, look, place, synthesise
+from ..nn import build, fields
+from . import augment, look, place, synthesise, translated
 from .data import Sample
 from .objective import Batch, displacement, terms
 from .place import Strength
 from .randomness import generator, smooth_noise, uniform, whole
-from .recipe import Recipe
+from .recipe import Recipe, architecture
 from .source import Source
 
 Scores = dict[str, float]
@@ -31,6 +31,8 @@ _ALIGNED = 0.75  # voxels below which they count as aligned
 class Task(ABC):
     """One of the recipe's tasks; random numbers come from generators only, so that a step can be repeated to the bit."""
 
+    augment: float | None = None  # strength of random changes of both images of a pair; None: the recipe's
+
     def __init__(self, recipe: Recipe, source: Source, device: str = "cpu") -> None:
         self.recipe, self.source, self.device = recipe, source, device
 
@@ -42,6 +44,15 @@ class Task(ABC):
     def scores(self, network: nn.Module, part: str) -> Scores:
         """How good a network is on ``validation`` or ``test``; ``score`` is what is compared, more is better."""
 
+    # ---------------------------------------------------------------- networks
+    def network(self) -> nn.Module:
+        """What is trained, new: one network, or several that are trained against each other."""
+        return build(architecture(self.recipe, len(self.source.space.shape), self.source.in_channels))
+
+    def kept(self, network: nn.Module) -> nn.Module:
+        """The one of them that is scored and written."""
+        return network
+
     # ---------------------------------------------------------------- pairs
     def pair(self, g: Generator, part: str = "train", number: int | None = None) -> tuple[Sample, Sample, Tensor | None, Tensor | None]:
         """Fixed and moving sample, known field, and what counts; synthesised, or pair ``number`` of a part (None: any)."""
@@ -50,9 +61,13 @@ class Task(ABC):
             return (Sample(made.fixed, made.fixed_labels), Sample(made.moving, made.moving_labels), made.field, made.counts)
         pairs = self.source.pairs[part]
         chosen = pairs[whole(g, 0, len(pairs) - 1) if number is None else number]  # (fixed, moving)
+        if self.source.translator is not None:
+            made = translated.pair(g, _to(self.source.store.sample(chosen[0]), self.device), self.source.translator, self.relative)
+            return Sample(made.fixed, made.fixed_labels), Sample(made.moving, made.moving_labels), made.field, made.counts
         fixed, moving = (_to(self.source.store.sample(scan), self.device) for scan in chosen)
         if part == "train":
-            fixed, moving = augment.augmented(g, (fixed, moving), self.recipe.augment, self.recipe.channels[0] == "intensity")
+            strength = self.recipe.augment if self.augment is None else self.augment
+            fixed, moving = augment.augmented(g, (fixed, moving), strength, self.recipe.channels[0] == "intensity")
         return fixed, moving, None, None
 
     def count(self, part: str) -> int:

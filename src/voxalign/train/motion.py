@@ -1,0 +1,111 @@
+"""Sequences from one image: it moves as bodies do, and frames are noisy; the map to every frame is known."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from ..nn import Prediction, fields
+from .look import rician
+from .randomness import chance, smooth_noise, uniform, uniforms
+
+_SQUARINGS, _STRIDE = 5, 2
+_NOISE = (0.02, 0.25)  # of frames, in parts of the range
+_SPOILED, _SPOILED_NOISE = 0.15, 0.6  # part of the frames that show next to nothing, and their noise
+_REACH = 0.14  # of the edge: the largest displacement of a strong motion
+
+
+@dataclass(frozen=True, eq=False)
+class Moving:
+    """A sequence with known truth.
+
+    Parameters
+    ----------
+    frames : (T, C, *S).
+    displacement : (T, D, *S), voxel of the image that moves -> voxel of the frame.
+    """
+
+    frames: Tensor
+    displacement: Tensor
+
+
+def sequence(g: Generator, image: Tensor, motion: str, frames: int) -> Moving:
+    """``frames`` noisy images of what ``image`` (C, *S) shows while it moves.
+
+    Parameters
+    ----------
+    motion : ``breathing`` (to and fro along one way), ``beating`` (shrinking towards a place, and back), ``drifting`` (as a whole, slowly),
+        ``wandering`` (everything its own way).
+    """
+    shape = tuple(image.shape[1:])
+    lattice = tuple(-(-n // _STRIDE) for n in shape)
+    patterns, courses = MOTIONS[motion](g, lattice, frames)
+    largest = torch.einsum("tk,kd...->td...", courses, patterns).norm(dim=1).amax().clamp(min=1e-6)
+    reach = uniform(g, 0.4, 1) * _REACH * max(lattice)
+    velocity = torch.einsum("tk,kd...->td...", courses, patterns) * (reach / largest)
+    flow = Prediction(velocity, shape, _STRIDE)
+    moved = fields.warp(image[None].expand(frames, *image.shape), flow.inverse().displacement(_SQUARINGS))
+    noise = uniform(g, *_NOISE)
+    shown = [torch.stack([rician(g, channel, _SPOILED_NOISE if chance(g, _SPOILED) else noise) for channel in frame]) for frame in moved]
+    return Moving(torch.stack(shown), flow.displacement(_SQUARINGS))
+
+
+# ---------------------------------------------------------------- how things move: patterns (K, D, *lattice), courses (T, K)
+def _breathing(g: Generator, lattice: Sequence[int], frames: int) -> tuple[Tensor, Tensor]:
+    """One way for all, more in some places than in others; always back to the beginning."""
+    way = torch.nn.functional.normalize(torch.randn(len(lattice), generator=g, device=g.device), dim=0)
+    where = 1 + 0.6 * smooth_noise(g, lattice, 0.4 * max(lattice))
+    return (way.reshape(-1, *(1,) * len(lattice)) * where)[None], _cycle(g, frames, 5, 12)[:, None]
+
+
+def _beating(g: Generator, lattice: Sequence[int], frames: int) -> tuple[Tensor, Tensor]:
+    """Towards one place, most at some distance from it; always back to the beginning."""
+    size = torch.tensor(lattice, dtype=torch.float32, device=g.device).reshape(-1, *(1,) * len(lattice))
+    middle = size * uniforms(g, size.shape, 0.35, 0.65)
+    offset = fields.lattice(lattice, size) - middle
+    radius = uniform(g, 0.2, 0.35) * max(lattice)
+    return (-offset * torch.exp(-((offset.norm(dim=0) / radius) ** 4)))[None], _cycle(g, frames, 4, 9)[:, None]
+
+
+def _drifting(g: Generator, lattice: Sequence[int], frames: int) -> tuple[Tensor, Tensor]:
+    """Shifts and turns of the whole, slowly."""
+    size = torch.tensor(lattice, dtype=torch.float32, device=g.device).reshape(-1, *(1,) * len(lattice))
+    offset = (fields.lattice(lattice, size) - (size - 1) / 2) * 2 / max(lattice)
+    shifts = [torch.zeros_like(offset) for _ in lattice]
+    for axis, shift in enumerate(shifts):
+        shift[axis] = 1
+    turns = []
+    for i in range(len(lattice)):
+        for j in range(i + 1, len(lattice)):
+            turn = torch.zeros_like(offset)
+            turn[i], turn[j] = -offset[j], offset[i]
+            turns.append(turn)
+    return torch.stack(shifts + turns), _walks(g, frames, len(shifts + turns))
+
+
+def _wandering(g: Generator, lattice: Sequence[int], frames: int) -> tuple[Tensor, Tensor]:
+    """Three smooth patterns, each in its own time."""
+    patterns = smooth_noise(g, lattice, uniform(g, 0.3, 0.6) * max(lattice), 3 * len(lattice))
+    return patterns.reshape(3, len(lattice), *lattice), _walks(g, frames, 3)
+
+
+MOTIONS: dict[str, Callable[[Generator, Sequence[int], int], tuple[Tensor, Tensor]]] = {
+    "breathing": _breathing, "beating": _beating, "drifting": _drifting, "wandering": _wandering}
+
+
+def _cycle(g: Generator, frames: int, least: float, most: float) -> Tensor:
+    """0 at the start, 1 in the middle of a period of ``least`` to ``most`` frames, (T,)."""
+    return torch.sin(math.pi * _times(frames, g) / uniform(g, least, most)) ** 2
+
+
+def _walks(g: Generator, frames: int, count: int) -> Tensor:
+    """Sums of slow waves that begin at 0, (T, count)."""
+    rates, size = uniforms(g, (count, 2), 0.15, 0.7), torch.randn((count, 2), generator=g, device=g.device)
+    return (torch.sin(_times(frames, g)[:, None, None] * rates) * size).sum(2)
+
+
+def _times(frames: int, g: Generator) -> Tensor:
+    return torch.arange(1, frames + 1, dtype=torch.float32, device=g.device)
