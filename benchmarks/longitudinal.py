@@ -2,22 +2,25 @@
 
     python benchmarks/longitudinal.py --draws 20 --change 0.99 --spacing 1.5
 
-Each draw is two images of one head in two positions, sampled anew from the continuous anatomy. Also: how often the 95 % interval holds the
-truth, and what is found where nothing changed.
+Each draw is two images of one head in two positions, sampled anew from the continuous anatomy on a grid twice as fine and averaged, so
+that voxels hold partial volumes as a scanner's do: without, the edge of the ball is known to a voxel here and there only, which alone makes
+its volume uncertain by 0.25 %. Also: how often the 95 % interval holds the truth.
 """
 from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 
-from voxalign.core import Grid, Image, compose
-from voxalign.phantom import HeadLabel, Inflation, head_anatomy, image_pair, rigid, with_lesion
+from voxalign.core import Grid, Image, compose, resample
+from voxalign.phantom import APPEARANCES, HeadLabel, Inflation, head_anatomy, image_pair, rigid, with_lesion
 from voxalign.phantom.pair import Scan
 from voxalign.run.longitudinal import course
 
 MIDDLE, RADIUS, SIDE = np.array((28.0, -20.0, 30.0)), 18.0, 108.0
+FINER = 2
 
 
 def box(spacing: float, middle: np.ndarray) -> Grid:
@@ -32,8 +35,12 @@ def draw(seed: int, change: float, spacing: float):
     moved = rigid(rng.normal(0, 4), rng.standard_normal(3), rng.normal(0, 4, 3))
     truth = compose([Inflation(tuple(MIDDLE), 1.5 * RADIUS, change ** (1 / 3)), moved])
     anatomy = with_lesion(head_anatomy(np.random.default_rng(0)), MIDDLE, RADIUS)
-    pair = image_pair(anatomy, (box(spacing, MIDDLE), box(spacing, truth(MIDDLE))), truth, scan=Scan(seed))
-    return course([pair.fixed, pair.moving], [only_ball(pair.fixed_labels), only_ball(pair.moving_labels)])
+    usual = APPEARANCES["T1"]
+    appearance = replace(usual, noise=usual.noise * FINER**1.5)  # of the averages it is the usual one
+    grids = box(spacing / FINER, MIDDLE), box(spacing / FINER, truth(MIDDLE))
+    pair = image_pair(anatomy, grids, truth, scan=Scan(seed, appearance))
+    images = [resample(image, image.grid.downsample(FINER)) for image in (pair.fixed, pair.moving)]
+    return course(images, [only_ball(pair.fixed_labels), only_ball(pair.moving_labels)])
 
 
 def only_ball(labels: Image) -> Image:

@@ -97,13 +97,25 @@ def test_frames_that_do_not_fit_take_the_motion_of_their_neighbours(plane, rng):
 
 def test_the_mean_prefers_no_frame(plane):
     images = [frame.image for frame in plane]
-    mean = mean_image(lambda: images, range(5), "rigid")
+    mean = mean_image(images, "rigid")
     found = settled(follow(images, mean, "rigid"))
     back = [frame.truth for frame in plane]
     for k in (1, 3):  # from frame 0 to frame k by way of the mean
         points = SLICE.with_shape((5, 5)).points().reshape(-1, 2)
         by_mean = found.transforms[k](found.transforms[0].inverse()(points))
         assert np.linalg.norm(by_mean - back[k](points), axis=-1).max() / 1.75 < 4 * tolerances.FRAME_VOXELS
+
+
+def test_noise_of_a_frame_in_the_mean_does_not_hold_it(plane, rng):
+    image, model = plane[0].image, "rigid"
+    truths = [Rigid.identity(2, SLICE.centre).retract([0.03 * k, 2 * k, -k]) for k in range(4)]
+    noise = 0.25 * image.data.max()
+    frames = [(moved := resample(image, SLICE, truth.inverse())).with_data(
+        moved.data + noise * rng.standard_normal(moved.data.shape).astype(np.float32)) for truth in truths]
+    found = settled(follow(frames, mean_image(frames, model), model))
+    points = SLICE.world(np.argwhere(np.isin(plane[0].labels.array, (2, 41, 3, 42))))
+    step = found.transforms[3](found.transforms[0].inverse()(points)) - truths[3](points)
+    assert np.linalg.norm(step, axis=1).mean() / 1.75 < 0.3
 
 
 def test_smoothing_in_time_is_a_gaussian_that_forgets_nothing(rng):

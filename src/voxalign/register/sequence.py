@@ -2,13 +2,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image, InputError, Transform, compose, resample
+from ..core import Grid, Image, InputError, Transform, compose, resample
 from ..core.kernels import gaussian_weights
 from ..transforms import Affine, Displacement
 from ..transforms.linear import Linear
@@ -18,11 +18,10 @@ from .settings import Settings
 
 LEAST = 0.35  # confidence below which a frame counts as not aligned, whatever is usual
 USUAL = 0.6  # part of the usual confidence below which it does
-_MEAN_ROUNDS = 2
+_MEAN_ROUNDS = 8  # at most; noisy frames need them, others stop after two
+_FEW = 12  # frames of a mean in which the noise of one still matters
+_STILL = 0.1  # voxels that no frame may move by in the last of them
 HEAD_MM = 50.0  # a point at this distance turns a rotation into mm (Power et al. 2012, doi:10.1016/j.neuroimage.2011.10.018)
-
-Frames = Callable[[], Iterable[Image]]
-"""Called for the frames from the first on, one at a time; more than once if a method looks twice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,35 +119,69 @@ def _weighted(window: Iterable[tuple[int, NDArray]], at: int, weights: NDArray) 
     return sum(w * value for w, value in near) / sum(w for w, _ in near)
 
 
-def mean_image(frames: Frames, chosen: Sequence[int], model: str) -> Image:
-    """The mean of the ``chosen`` frames, aligned: to the middle one first, then to their mean (of which none is the master).
+def mean_image(frames: Sequence[Image], model: str) -> Image:
+    """The mean of frames, aligned: to the middle one first, then to their mean (none is preferred) until nothing moves.
+
+    Of few frames each is aligned to the mean of the others: its own noise in the mean would hold it where it is.
 
     Errors as of `settled`.
     """
-    wanted = set(chosen)
-    mean = next(frame for k, frame in enumerate(frames()) if k == sorted(wanted)[len(wanted) // 2])
+    mean = frames[len(frames) // 2]
+    motion = settled(follow(frames, mean, model))
     for _ in range(_MEAN_ROUNDS):
-        motion = settled(follow(_some(frames, wanted), mean, model))
-        mean = _mean(_some(frames, wanted), motion, mean)
-    return mean
+        total = _Total.of(frames, motion, mean)
+        before, mean = motion, total.mean(mean)
+        motion = settled(follow(frames, mean, model) if len(frames) > _FEW else _apart(frames, motion, total, mean, model))
+        if _moved(before, motion, mean.grid.corners()) < _STILL * mean.grid.spacing.min():
+            break
+    return _Total.of(frames, motion, mean).mean(mean)
 
 
-def _some(frames: Frames, wanted: set[int]) -> Iterator[Image]:
-    return (frame for k, frame in enumerate(frames()) if k in wanted)
+def _moved(before: Motion, after: Motion, points: NDArray) -> float:
+    """How far, in mm, any point of any frame went."""
+    return max(float(np.abs(a(points) - b(points)).max()) for a, b in zip(before.transforms, after.transforms, strict=True))
 
 
-def _mean(frames: Iterable[Image], motion: Motion, fixed: Image) -> Image:
-    """Of the frames on the grid of ``fixed``, those that could be aligned, where they are defined."""
-    total, count = np.zeros(fixed.data.shape, np.float64), np.zeros(fixed.grid.shape)
+def _apart(frames: Sequence[Image], motion: Motion, total: _Total, fixed: Image, model: str) -> Iterator[Fit]:
+    """Each frame to the mean of the others."""
     for frame, transform, uncertain in zip(frames, motion.transforms, motion.uncertain, strict=True):
-        if not uncertain:
-            whole = frame if frame.mask is not None else frame.with_mask(np.ones(frame.grid.shape, bool))
-            moved = resample(whole, fixed.grid, transform)
-            total += np.where(moved.mask, moved.data, 0)
-            count += moved.mask
-    mask = count > 0.5 * count.max()
-    data = np.where(mask, total / np.maximum(count, 1), fixed.data)
-    return Image(data.astype(np.float32), fixed.grid, None if mask.all() else mask)
+        others = total if uncertain else total.without(frame, transform, fixed.grid)
+        yield Anchor(others.mean(fixed), model).fit(frame, transform)
+
+
+@dataclass(frozen=True, eq=False)
+class _Total:
+    """A sum of frames and how many make it, both (*shape)."""
+
+    data: NDArray[np.float64]
+    count: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, frames: Iterable[Image], motion: Motion, fixed: Image) -> _Total:
+        """Of the frames on the grid of ``fixed``, those that could be aligned, where they are defined."""
+        data, count = np.zeros(fixed.grid.shape), np.zeros(fixed.grid.shape)
+        for frame, transform, uncertain in zip(frames, motion.transforms, motion.uncertain, strict=True):
+            if not uncertain:
+                moved = _whole(frame, transform, fixed.grid)
+                data += np.where(moved.mask, moved.array, 0)
+                count += moved.mask
+        return cls(data, count)
+
+    def without(self, frame: Image, transform: Transform, grid: Grid) -> _Total:
+        """The sum of the others."""
+        moved = _whole(frame, transform, grid)
+        return _Total(self.data - np.where(moved.mask, moved.array, 0), self.count - moved.mask)
+
+    def mean(self, fixed: Image) -> Image:
+        """The mean, masked where less than half of the frames are; there it shows ``fixed``."""
+        mask = self.count > 0.5 * self.count.max()
+        data = np.where(mask, self.data / np.maximum(self.count, 1), fixed.array)
+        return Image(data.astype(np.float32), fixed.grid, None if mask.all() else mask)
+
+
+def _whole(frame: Image, transform: Transform, grid: Grid) -> Image:
+    """A frame on ``grid``, with a mask that says where it is defined."""
+    return resample(frame if frame.mask is not None else frame.with_mask(np.ones(frame.grid.shape, bool)), grid, transform)
 
 
 def deform(frames: Iterable[Image], fixed: Image, motion: Motion, settings: Settings, sigma: float = 0.0) -> Iterator[Transform]:

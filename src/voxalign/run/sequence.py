@@ -26,7 +26,8 @@ from .study import Begun, tell, write_table
 MODELS = ("auto", *FRAME_MODELS, "deformable")
 FIXED = ("mean", "first", "middle")
 OUTPUTS = ("aligned.nii.gz", "mean.nii.gz", "motion.tsv", "motion.png", "transforms", REPORT, RECORD)
-_IN_MEAN = 20  # frames, spread over the sequence, that the mean is made of
+_IN_MEAN = 20  # frames, spread over the sequence, that the mean is made of: so many at most,
+_MEAN_BYTES = 400e6  # and no more than take this much memory, but three
 
 
 @dataclass(frozen=True)
@@ -116,8 +117,7 @@ def fixed_image(series: Series, fixed: str, model: str, mask: Path | None = None
     count = len(series)
     numbers = {"first": 0, "middle": count // 2}
     if fixed == "mean":
-        chosen = sorted({round(k) for k in np.linspace(0, count - 1, min(count, _IN_MEAN))})
-        image = mean_image(series.__iter__, chosen, model)
+        image = mean_image(_spread_out(series), model)
     elif fixed in numbers or fixed.isdigit():
         image = series.frame(numbers[fixed] if fixed in numbers else int(fixed))
     elif _is_file(fixed):
@@ -138,6 +138,13 @@ def write_motion(motion: Motion, path: Path, seconds: float | None = None) -> No
 
 
 # -------------------------------------------------------------------- inside
+def _spread_out(series: Series) -> list[Image]:
+    """The frames that the mean is made of."""
+    most = int(np.clip(_MEAN_BYTES // (4 * series.grid.size), 3, _IN_MEAN))
+    chosen = {round(k) for k in np.linspace(0, len(series) - 1, min(len(series), most))}
+    return [frame for k, frame in zip(range(max(chosen) + 1), series, strict=False) if k in chosen]
+
+
 class _Spread:
     """Mean and variance of frames as they pass (Welford 1962, doi:10.1080/00401706.1962.10490022)."""
 
