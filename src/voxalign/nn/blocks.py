@@ -14,7 +14,7 @@ from .architecture import Architecture
 
 _CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 _POOLINGS = {4: functional.avg_pool2d, 5: functional.avg_pool3d}
-_SLOPE = 0.1  # of the activations for negative values
+SLOPE = 0.1  # of the activations for negative values
 _FLAT = 1e-8  # variance of features that is as good as none
 _CONDITION = 16  # numbers that smoothness becomes
 
@@ -103,7 +103,7 @@ class Block(nn.Module):
             if number == 0 and self.scale is not None:
                 scale, shift = self.scale(condition).reshape(len(condition), -1, *(1,) * (values.ndim - 2)).chunk(2, 1)
                 values = values * (1 + scale) + shift
-            values = functional.leaky_relu(values, _SLOPE)
+            values = functional.leaky_relu(values, SLOPE)
         return values
 
 
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """(B, given, *S) -> level k: (B, channels[k], *S / (stride 2^k)); S must divide."""
-        values, levels = functional.leaky_relu(self.stem(images), _SLOPE), []
+        values, levels = functional.leaky_relu(self.stem(images), SLOPE), []
         for number, block in enumerate(self.blocks):
             levels.append(block(halved(levels[-1]) if number else values))
         return levels

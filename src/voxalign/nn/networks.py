@@ -8,7 +8,7 @@ from torch.nn import functional
 from . import architecture as kinds
 from . import fields
 from .adversarial import Critic, Images, Translator
-from .blocks import Block, Condition, Decoder, Encoder, conditions, convolution, correlation, padded, quiet_head
+from .blocks import SLOPE, Block, Condition, Decoder, Encoder, conditions, convolution, correlation, padded, quiet_head
 from .prediction import AffinePrediction, Prediction
 from .recurrent import Recurrent
 
@@ -66,7 +66,7 @@ class Pyramid(nn.Module):
             velocity, hidden = self.levels[number](features[number], velocity, hidden, condition)
             stride = 2 << number
             found.append(Prediction(_crop(velocity, fixed, stride), tuple(fixed.shape[2:]), stride))
-        return Prediction(found[-1].velocity, found[-1].shape, found[-1].stride, tuple(found[:-1]))
+        return Prediction(found[-1].velocity, found[-1].shape, found[-1].stride, tuple(found[:-1]), tuple(features))
 
 
 class _Level(nn.Module):
@@ -77,7 +77,8 @@ class _Level(nn.Module):
         self.radius = architecture.radius[min(number, len(architecture.radius) - 1)]
         above = architecture.hidden if number < architecture.levels - 1 else 0
         given = 2 * architecture.channels[number] + (2 * self.radius + 1) ** architecture.dim + above
-        self.block = Block(architecture, given, architecture.hidden, architecture.conditioned)
+        self.mix = convolution(architecture.dim, given, architecture.hidden, 1)  # a 3x3x3 of so many channels would cost more than all else
+        self.block = Block(architecture, architecture.hidden, architecture.hidden, architecture.conditioned)
         self.head = quiet_head(architecture.dim, architecture.hidden, architecture.dim, bias=False)  # it would cancel
 
     def forward(self, features: Tensor, velocity: Tensor | None, hidden: Tensor | None,
@@ -91,7 +92,8 @@ class _Level(nn.Module):
             known = fields.warp(features, fields.integrate(torch.cat([-start, start]) / 2, _INNER_SQUARINGS))
             above = [fields.double(hidden)]
         other = known.roll(pairs, 0)
-        hidden = self.block(torch.cat([known, other, correlation(known, other, self.radius), *above], 1), condition)
+        mixed = self.mix(torch.cat([known, other, correlation(known, other, self.radius), *above], 1))
+        hidden = self.block(functional.leaky_relu(mixed, SLOPE), condition)
         one_way, other_way = fields.exact(self.head(hidden)).split(pairs)
         return start + (one_way - other_way) / 2, hidden
 

@@ -20,12 +20,15 @@ class Prediction:
     shape : of the images.
     stride : voxels of the images to one of the velocity.
     levels : coarser predictions on the way to this one, coarse to fine, for deep supervision; without this one.
+    features : by what the images were compared, if the network tells: of the fixed images, then of the moving ones, (2B, C, *S / 2^(k+1)),
+        of length 1, finest level first.
     """
 
     velocity: Tensor
     shape: tuple[int, ...]
     stride: int = 1
     levels: tuple[Prediction, ...] = ()
+    features: tuple[Tensor, ...] = ()
 
     def displacement(self, squarings: int = fields.SQUARINGS) -> Tensor:
         """Fixed voxel to moving voxel, (B, D, *shape) in voxels of the images."""
@@ -36,7 +39,7 @@ class Prediction:
 
     def inverse(self) -> Prediction:
         """Moving to fixed: the flow backwards."""
-        return replace(self, velocity=-self.velocity, levels=tuple(level.inverse() for level in self.levels))
+        return replace(self, velocity=-self.velocity, levels=tuple(level.inverse() for level in self.levels), features=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .. import losses
 from ..nn import AffinePrediction, Prediction, fields
 from .recipe import Recipe
 
 SQUARINGS = 5  # in training; a fiftieth of a voxel off
+_PLACES, _TEMPERATURE = 400, 0.1  # of the comparison of features: places a level, and how sharp it is
 _WINDOWED = ("lncc", "ssim")
+_POOLINGS = {4: functional.avg_pool2d, 5: functional.avg_pool3d}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,18 @@ class Batch:
     field: Tensor | None = None
     counts: Tensor | None = None
 
+    def coarser(self, stride: int) -> Batch:
+        """Means over ``stride`` voxels each way, the first from the first voxel on; lengths in the new voxels."""
+        def mean(values: Tensor | None) -> Tensor | None:
+            return None if values is None else _POOLINGS[values.ndim](values, stride, ceil_mode=True)
+
+        def moved(points: Sequence[Tensor] | None) -> Sequence[Tensor] | None:
+            return None if points is None else [(p - (stride - 1) / 2) / stride for p in points]
+
+        counts = None if self.counts is None else mean(self.counts[:, None])[:, 0]
+        return Batch(mean(self.fixed), mean(self.moving), mean(self.fixed_labels), mean(self.moving_labels), moved(self.fixed_points),
+                     moved(self.moving_points), None if self.field is None else mean(self.field) / stride, counts)
+
 
 def terms(prediction: Prediction | AffinePrediction, batch: Batch, recipe: Recipe, stiffness: float = 1.0,
           spacing: float = 1.0) -> dict[str, Tensor]:
@@ -47,16 +62,27 @@ def terms(prediction: Prediction | AffinePrediction, batch: Batch, recipe: Recip
     stiffness : factor of the recipe's smoothness, as the network was told.
     spacing : mm of a voxel; points and known fields are compared in mm.
     """
-    u = displacement(prediction)
-    found = _fit(u, batch, recipe, spacing)
+    if not recipe.image_weight and isinstance(prediction, Prediction):  # labels and known maps say as much on the network's own lattice
+        u, found = _at_lattice(prediction, batch, recipe, spacing)
+    else:
+        u = displacement(prediction)
+        found = _fit(u, batch, recipe, spacing)
     for k, level in enumerate(reversed(getattr(prediction, "levels", ()))):  # deep supervision, half as much a level
-        for name, value in _fit(displacement(level), batch, recipe, spacing).items():
+        for name, value in _at_lattice(level, batch, recipe, spacing)[1].items():
             found[name] = found[name] + value * 0.5 ** (k + 1)
     if isinstance(prediction, Prediction) and recipe.smoothness:
         found["smoothness"] = recipe.smoothness * stiffness * roughness(prediction.velocity, recipe.regulariser)
+    if recipe.feature_weight and batch.field is not None:
+        found["features"] = recipe.feature_weight * confusion(getattr(prediction, "features", ()), batch)
     if recipe.folding_weight:
         found["folding"] = recipe.folding_weight * folding(u)
     return found
+
+
+def _at_lattice(prediction: Prediction, batch: Batch, recipe: Recipe, spacing: float) -> tuple[Tensor, dict[str, Tensor]]:
+    """Displacement on the lattice of a velocity, in its voxels, and how well it fits the means of what each of them covers."""
+    u = fields.integrate(prediction.velocity, SQUARINGS)
+    return u, _fit(u, batch.coarser(prediction.stride), recipe, spacing * prediction.stride)
 
 
 def displacement(prediction: Prediction | AffinePrediction) -> Tensor:
@@ -121,6 +147,28 @@ def folding(u: Tensor) -> Tensor:
     from ..core import kernels
 
     return torch.stack([(-kernels.jacobian_determinant(one)).clamp(min=0).mean() for one in u])[:, None].mean()
+
+
+def confusion(features: Sequence[Tensor], batch: Batch) -> Tensor:
+    """How badly the features (2B, C, *lattice) of a place tell it from other places in the other image, mean over levels and both ways.
+
+    InfoNCE (van den Oord et al. 2018, arXiv:1807.03748) over a few hundred places of a regular lattice.
+    """
+    found = [torch.zeros((), device=batch.fixed.device)]
+    for number, level in enumerate(features):
+        coarse, pairs = batch.coarser(2 << number), len(level) // 2
+        step = max(round((level[0, 0].numel() / _PLACES) ** (1 / (level.ndim - 2))), 1)
+        some = tuple(slice(step // 2, n, step) for n in coarse.counts.shape[1:])
+        for one, other, field, counts in zip(level[:pairs], level[pairs:], coarse.field, coarse.counts, strict=True):
+            index = (field + fields.lattice(field.shape[1:], field))[(slice(None), *some)]
+            there = fields.read(other[None], index[None])[0].flatten(1)
+            here, held = fields.cut(one[None], field.shape[1:])[(0, slice(None), *some)].flatten(1), counts[some].flatten() > 0.5
+            if held.sum() < 2:
+                continue
+            logits = here[:, held].T @ functional.normalize(there[:, held], dim=0) / _TEMPERATURE
+            truth = torch.arange(len(logits), device=logits.device)
+            found.append((functional.cross_entropy(logits, truth) + functional.cross_entropy(logits.T, truth)) / 2)
+    return sum(found) / max(len(found) - 1, 1)
 
 
 def _missed(u: Tensor, fixed: Tensor, moving: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ Precision = Literal["float32", "bfloat16"]
 Device = Literal["auto", "cpu", "cuda"]
 Start = Literal["affine", "similarity", "rigid", "headers", "centres"]
 Channel = Literal["intensity", "canny", "gabor", "wavelet_energy", "gradient_magnitude", "ngf", "mind"]
-Family = Literal["shapes", "head", "body", "maps"]
+Family = Literal["shapes", "head", "body", "maps", "people"]
 MotionName = Literal["breathing", "beating", "drifting", "wandering"]
 
 
@@ -40,14 +40,16 @@ class Recipe:
     start : how images are brought together before the network sees them, in training and when it predicts: ``affine``, ``similarity`` or
         ``rigid`` (by the engine), ``headers`` (as the files state it), or ``centres`` (of what they cover).
     channels : what the network sees of an image: its intensity, and features.
-    synthesise : families that images are made of instead of read: noise shapes, nested shells (head), organs in an envelope (body),
-        the label maps of the data (maps). Empty: the images are the data's.
+    synthesise : families that images are made of instead of read, each as often as it is named: noise shapes, nested shells (head),
+        organs in an envelope (body), the label maps of the data (maps), those of two people (people). Empty: the images are the data's.
+    stripped : labels of the data that half of the synthesised images lack, such as all around a brain.
     frames, motions : of a synthesised sequence: how many, and how they move.
     critic_weight, place_weight : of what a critic says, and of what holds a translated image in place.
     augment : strength of random changes of place and intensity, 0 to 1.
     loss, window : similarity of intensities, and radius of its windows in voxels.
     image_weight, label_weight, point_weight, field_weight : of the similarity, of the overlap of labels, of the distance of points
         and, in synthesised pairs, of the distance to the known map.
+    feature_weight : in synthesised pairs, of how well a place is told from others by the features of a pyramid.
     balance : every structure counts alike, whatever its size; else every voxel does.
     labels_a_step : at most so many structures take part in one pair's loss, drawn anew each time.
     regulariser, smoothness : of the displacement (mean square of its first or second derivatives), and its weight.
@@ -75,6 +77,7 @@ class Recipe:
     start: Start = "centres"
     channels: tuple[Channel, ...] = ("intensity",)
     synthesise: tuple[Family, ...] = ()
+    stripped: tuple[int, ...] = ()
     frames: int = 6
     motions: tuple[MotionName, ...] = ("breathing", "drifting", "wandering")
     critic_weight: float = 0.1
@@ -86,6 +89,7 @@ class Recipe:
     label_weight: float = 1.0
     point_weight: float = 0.05
     field_weight: float = 0.0
+    feature_weight: float = 0.0
     balance: bool = True
     labels_a_step: int = 8
     regulariser: Regulariser = "gradient"
@@ -114,7 +118,7 @@ class Recipe:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("widths", "shape", "channels", "synthesise", "motions"):
+        for name in ("widths", "shape", "channels", "synthesise", "stripped", "motions"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.validation + self.test >= 1:
             raise UsageError(f"validation={self.validation:g} and test={self.test:g}: expected less than 1 together")

@@ -36,7 +36,7 @@ class Sequences(Task):
         return self._made(g, part) if self.recipe.synthesise else self._read(g, part, number)
 
     def _made(self, g: Generator, part: str) -> Frames:
-        fixed = synthesise.painted(g, self._drawing(g, part))[None]
+        fixed = synthesise.painted(g, self._drawings(g, part)[0])[None]
         kind = self.recipe.motions[whole(g, 0, len(self.recipe.motions) - 1)]
         made = motion.sequence(g, fixed, kind, self.recipe.frames)
         noisy = motion.rician(g, fixed[0], uniform(g, *_FIXED_NOISE))[None, None]

@@ -1,14 +1,19 @@
 """Where a training's pairs come from: scans of people, divided into parts, or nothing at all."""
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 from torch import nn
 
-from ..core import InputError, Transform, UsageError
+from .. import io
+from ..core import Image, InputError, Transform, UsageError, compose
 from ..nn import Inputs
 from ..nn.inputs import INTENSITY
+from ..transforms import Affine
 from .data import Space, Store, centre, shift, survey
 from .recipe import Recipe
 from .table import PARTS, Table, pairs_of, sequences_of, some, split
@@ -53,8 +58,9 @@ def from_nothing(recipe: Recipe) -> Source:
     ------
     UsageError : a family that needs label maps, or channels other than the intensity.
     """
-    if "maps" in recipe.synthesise:
-        raise UsageError("synthesise=maps needs label maps: give them with --data")
+    for family in ("maps", "people"):
+        if family in recipe.synthesise:
+            raise UsageError(f"synthesise={family} needs label maps: give them with --data")
     _check_synthesis(recipe)
     return Source(Space(recipe.shape or _SHAPE, recipe.spacing or 1.0))
 
@@ -72,9 +78,9 @@ def from_table(table: Table, recipe: Recipe, places: Mapping[int, Transform] | N
     if recipe.synthesise:
         _check_synthesis(recipe)
         drawings = {part: [k for k, s in enumerate(table.scans) if s.labels and parts.get(s.person) == part] for part in PARTS}
-        if "maps" in recipe.synthesise and not drawings["train"]:
-            raise InputError("synthesise=maps: the data hold no label maps; expected labels/ or a column 'labels'")
-        return Source(space, Store(table, space), {}, drawings, _counted(parts))
+        if {"maps", "people"} & set(recipe.synthesise) and not drawings["train"]:
+            raise InputError("synthesise=maps or people: the data hold no label maps; expected labels/ or a column 'labels'")
+        return Source(space, Store(table, space, places=by_structures(table, recipe.stripped)), {}, drawings, _counted(parts))
     if any(scan.image is None for scan in table.scans):
         raise InputError("some rows have no image: expected images, or synthesise=maps to make them from the label maps")
     pairs = {part: pairs_of(table, parts, part) for part in PARTS}
@@ -95,6 +101,40 @@ def by_headers(table: Table) -> dict[int, Transform]:
         return dict.fromkeys(range(len(table.scans)), middle)
     middles = {fixed: shift(centre(table.scans[fixed])) for fixed in {f for f, _ in table.pairs}}
     return middles | {moving: middles[fixed] for fixed, moving in table.pairs}
+
+
+def by_structures(table: Table, left_out: Sequence[int] = ()) -> dict[int, Transform]:
+    """Label maps laid on the first of them, affinely, by the centres of the structures that all of them have but those ``left_out``.
+
+    The middle of the common space is the middle of what these structures cover in the first map.
+    """
+    numbers = [k for k, scan in enumerate(table.scans) if scan.labels]
+    if not numbers:
+        return {}
+    first = io.load(table.scans[numbers[0]].labels, is_label=True)
+    found = {k: _centres(io.load(table.scans[k].labels, is_label=True), left_out) for k in numbers}
+    common = sorted(set.intersection(*map(set, found.values())))
+    if len(common) <= first.dim + 1:
+        return {}
+    held = np.argwhere(np.isin(first.array, common))
+    middle = shift(first.grid.world((held.min(0) + held.max(0)) / 2))
+    points = {k: np.array([centres[name] for name in common]) for k, centres in found.items()}
+    return {k: compose([middle, _fitted(points[numbers[0]], other)]) for k, other in points.items()}
+
+
+def _centres(labels: Image, left_out: Sequence[int]) -> dict[int, NDArray[np.float64]]:
+    """Of each structure, mm."""
+    data = labels.array.astype(np.int64)
+    names = [int(name) for name in np.unique(data) if name and name not in left_out]
+    return dict(zip(names, labels.grid.world(np.array(ndimage.center_of_mass(data > 0, data, names))), strict=True))
+
+
+def _fitted(points: NDArray, others: NDArray) -> Affine:
+    """The affine map nearest to taking points (N, D) to others."""
+    solution = np.linalg.lstsq(np.c_[points, np.ones(len(points))], others, rcond=None)[0]
+    matrix = np.eye(points.shape[1] + 1)
+    matrix[:-1] = solution.T
+    return Affine(matrix)
 
 
 def _needs_two(table: Table, recipe: Recipe) -> bool:

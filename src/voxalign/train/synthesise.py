@@ -32,7 +32,7 @@ class Synthetic:
     ----------
     fixed, moving : images of about 0 to 1, one channel.
     fixed_labels, moving_labels : (*S) whole numbers from 1, 0 where nothing is.
-    field : (D, *S), fixed voxel to moving voxel, in voxels.
+    field : (D, *S), fixed voxel to moving voxel, in voxels; None of two people, where nobody knows it.
     counts : (*S), 1 where the fixed image shows what the moving one has too.
     """
 
@@ -40,22 +40,22 @@ class Synthetic:
     moving: Tensor
     fixed_labels: Tensor
     moving_labels: Tensor
-    field: Tensor
+    field: Tensor | None
     counts: Tensor
 
 
-def pair(g: Generator, drawing: Tensor, relative: Strength) -> Synthetic:
-    """Two images of one drawing (*S), the moving one placed by ``relative`` off the fixed one."""
+def pair(g: Generator, drawing: Tensor, relative: Strength, other: Tensor | None = None) -> Synthetic:
+    """Two images of one drawing (*S), or of two with the same labels, the moving one placed by ``relative`` off the fixed one."""
     shape, device = drawing.shape, g.device
     first = place.draw(g, shape, _BOTH)
     second = place.draw(g, shape, relative)
     here = first.positions()
     lattice = fields.lattice(shape, here)
     there = second.back(lattice)  # moving voxel -> fixed voxel
-    labels = [place.nearest(drawing, here), place.nearest(drawing, first.positions(there))]
+    labels = [place.nearest(drawing, here), place.nearest(drawing if other is None else other, first.positions(there))]
     field = second.positions() - lattice
     extra = _unmatched(g, shape) if chance(g, _UNMATCHED) else torch.zeros(shape, dtype=torch.bool, device=device)
-    count = int(drawing.max()) + 2
+    count = int(max(each.max() for each in labels)) + 2
     shown = [torch.where(extra, count - 1, labels[0]), labels[1]]
     if chance(g, 0.5):
         shown = [labels[0], torch.where(extra, count - 1, labels[1])]
@@ -63,7 +63,7 @@ def pair(g: Generator, drawing: Tensor, relative: Strength) -> Synthetic:
     contrast = _contrasts(g, count)
     images = [_shown(g, map_, means)[None] for map_, means in zip(shown, contrast, strict=True)]
     there_too = inside(field, shape)
-    return Synthetic(*images, *labels, field, (~extra & there_too).float())
+    return Synthetic(*images, *labels, field if other is None else None, (~extra & there_too).float())
 
 
 # ---------------------------------------------------------------- drawings

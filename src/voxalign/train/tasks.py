@@ -14,13 +14,14 @@ from . import augment, look, place, synthesise, translated
 from .data import Sample
 from .objective import Batch, displacement, terms
 from .place import Strength
-from .randomness import generator, smooth_noise, uniform, whole
+from .randomness import chance, generator, smooth_noise, uniform, whole
 from .recipe import Recipe, architecture
 from .source import Source
 
 Scores = dict[str, float]
 _RESIDUAL = Strength(6.0, 0.03, 0.06, 0.03, (5.0, 0.2))  # what a linear step leaves to a deformable network
 _ANYWHERE = Strength(35.0, 0.12, 0.2, 0.1, (2.0, 0.25))  # what an affine network has to find
+_OF_OTHERS = 0.6  # of that, besides what makes two people differ
 _VALIDATION_KEY = 0x7A11DA7E
 _SYNTHETIC_PAIRS = 8  # that a network is scored on
 _NOISE = (0.02, 0.12)  # standard deviation that a denoiser is trained on, of the image's range
@@ -57,7 +58,7 @@ class Task(ABC):
     def pair(self, g: Generator, part: str = "train", number: int | None = None) -> tuple[Sample, Sample, Tensor | None, Tensor | None]:
         """Fixed and moving sample, known field, and what counts; synthesised, or pair ``number`` of a part (None: any)."""
         if self.recipe.synthesise:
-            made = synthesise.pair(g, self._drawing(g, part), self.relative)
+            made = synthesise.pair(g, *self._drawings(g, part))
             return (Sample(made.fixed, made.fixed_labels), Sample(made.moving, made.moving_labels), made.field, made.counts)
         pairs = self.source.pairs[part]
         chosen = pairs[whole(g, 0, len(pairs) - 1) if number is None else number]  # (fixed, moving)
@@ -97,13 +98,24 @@ class Task(ABC):
         """How far the two images of a synthesised pair are apart."""
         return _ANYWHERE if self.recipe.network == "affine" else _RESIDUAL
 
-    def _drawing(self, g: Generator, part: str) -> Tensor:
+    def _drawings(self, g: Generator, part: str) -> tuple[Tensor, Strength, Tensor | None]:
+        """What both images show, how far they are apart, and what the moving image shows if it is of another person."""
         family = self.recipe.synthesise[whole(g, 0, len(self.recipe.synthesise) - 1)]
-        if family != "maps":
-            return synthesise.FAMILIES[family](g, self.source.space.shape)
-        numbers = self.source.drawings[part]
-        sample = self.source.store.sample(numbers[whole(g, 0, len(numbers) - 1)])
-        return sample.labels.to(self.device).long()
+        if family not in ("maps", "people"):
+            return synthesise.FAMILIES[family](g, self.source.space.shape), self.relative, None
+        numbers, stripped = self.source.drawings[part], chance(g, 0.5)
+        one = whole(g, 0, len(numbers) - 1)
+        if family == "maps" or len(numbers) == 1:
+            return self._map(numbers[one], stripped), self.relative, None
+        two = (one + whole(g, 1, len(numbers) - 1)) % len(numbers)
+        return self._map(numbers[one], stripped), self.relative.times(_OF_OTHERS), self._map(numbers[two], stripped)
+
+    def _map(self, number: int, stripped: bool) -> Tensor:
+        labels = self.source.store.sample(number).labels.to(self.device).long()
+        if not stripped:
+            return labels
+        names = torch.tensor((0, *self.source.space.structures), device=self.device)
+        return labels * ~torch.isin(names, torch.tensor(self.recipe.stripped, device=self.device))[labels]
 
     def fixed_generator(self, part: str, number: int) -> Generator:
         """The same for each validation."""
