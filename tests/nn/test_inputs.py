@@ -6,16 +6,36 @@ from voxalign.nn import Inputs
 from voxalign.nn.inputs import unit
 
 
+def blank(grid):
+    return Image(np.zeros((1, *grid.shape), np.float32), grid)
+
+
 def test_the_grid_is_isotropic_and_runs_right_anterior_superior(grid):
-    common = Inputs().grid(grid)
+    common = Inputs().grid(blank(grid))
     assert common.axes == "RAS"[: grid.dim]
     assert np.allclose(common.spacing, np.prod(grid.spacing) ** (1 / grid.dim), rtol=0.15)
     assert np.allclose(sorted(common.extent), sorted(grid.extent)) and np.allclose(common.centre, grid.centre)
 
 
 def test_its_own_spacing_counts(grid):
-    assert np.allclose(Inputs(spacing=2.0).grid(grid).extent, Inputs().grid(grid).extent)
-    assert np.allclose(Inputs(spacing=0.5).grid(grid).spacing, 0.5, rtol=0.05)
+    assert np.allclose(Inputs(spacing=2.0).grid(blank(grid)).extent, Inputs().grid(blank(grid)).extent)
+    assert np.allclose(Inputs(spacing=0.5).grid(blank(grid)).spacing, 0.5, rtol=0.05)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_what_an_image_shows_has_so_many_voxels_whatever_its_size(grid, scale):
+    matrix = grid.affine.copy()
+    matrix[:-1] *= scale
+    around = Grid(tuple(3 * n for n in grid.shape), matrix)
+    data = np.zeros(around.shape, np.float32)
+    data[tuple(slice(n, 2 * n) for n in grid.shape)] = 1
+    lit = np.argwhere(data)
+    found = Inputs(across=40).grid(Image(data[None], around))
+    corners = around.world([lit.min(0), lit.max(0)])
+    assert found.contains(corners).all() and found.axes == "RAS"[: grid.dim]
+    assert np.allclose(found.centre, corners.mean(0), atol=3 * float(found.spacing.max()))
+    wide = ((np.ptp(lit, 0) + 1) * around.spacing).max()
+    assert max(found.shape) * found.spacing.max() < 1.5 * wide and max(found.shape) >= min(40, 2 * max(grid.shape))
 
 
 def test_scaling_and_offset_do_not_matter():
@@ -45,7 +65,8 @@ def test_through_json():
     assert Inputs.from_dict(inputs.as_dict()) == inputs and Inputs.from_dict(None) == Inputs()
 
 
-@pytest.mark.parametrize(("values", "error"), [({"spacing": -1}, InputError), ({"spacing": "a"}, InputError), ({"colour": 1}, InputError),
+@pytest.mark.parametrize(("values", "error"), [({"spacing": -1}, InputError), ({"spacing": "a"}, InputError), ({"across": 3}, InputError), ({"across": 40.0}, InputError),
+                                               ({"colour": 1}, InputError),
                                                ({"channels": ["intensty"]}, UsageError), ({"start": "afine"}, UsageError)])
 def test_nonsense_is_refused(values, error):
     with pytest.raises(error):

@@ -110,7 +110,7 @@ def trained(pair, tmp_path_factory):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     inputs, start = nn.Inputs(), vx.register(pair.fixed, pair.moving, transform="affine").transform
-    grid = inputs.grid(pair.fixed.grid)
+    grid = inputs.grid(pair.fixed)
     fixed, moving = (torch.from_numpy(inputs.array(*seen))[None] for seen in ((pair.fixed, grid), (pair.moving, grid, start)))
     module = nn.build(nn.Pyramid(2, channels=(8, 12, 16), hidden=12, conditioned=True))
     optimiser = torch.optim.Adam(module.parameters(), 4e-3)

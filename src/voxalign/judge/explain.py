@@ -66,7 +66,7 @@ def saliency(network: Learned, fixed: Image, moving: Image, point: ArrayLike, st
     """
     from ..nn.saliency import integrated_gradients, occlusion
 
-    grid = network.inputs.grid(fixed.grid)
+    grid = network.inputs.grid(fixed)
     if not grid.contains(np.asarray(point, np.float64)):
         raise InputError(f"point {np.round(point, 2).tolist()} mm lies outside the fixed image; expected world mm, RAS+")
     voxel = np.clip(np.rint(grid.index(point)).astype(int), 0, np.array(grid.shape) - 1)

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from ..core import Grid, Image, InputError, Transform, resample
 from ..core.errors import choose
 from ..features import FEATURES
-from ..filters.geometry import reorient, shrunk
+from ..filters.geometry import crop_to_foreground, reorient, shrunk
 from ..filters.normalise import robust_range
 
 INTENSITY = "intensity"
 STARTS = ("affine", "similarity", "rigid", "headers", "centres", "moments")
+_LOOK = 64  # voxels along the longest side, enough to see where the foreground ends
+_MARGIN = 0.07  # of that side, around the foreground
 _BRIGHTEST = 1.5  # where intensities are cut, dark being 0 and bright 1
 
 
@@ -29,26 +31,38 @@ class Inputs:
     channels : what the network sees of an image: ``intensity``, and features by name.
     start : how the two images are brought together first: a linear registration (``affine``, ``similarity``, ``rigid``) or a rule
         (``headers``, ``centres``, ``moments``).
+    across : instead of a spacing, so many voxels along the longest side of what the fixed image shows, whatever its size in mm.
 
     Raises
     ------
-    UsageError : unknown names.  InputError : no positive spacing.
+    UsageError : unknown names.  InputError : no positive spacing, no possible number of voxels.
     """
 
     spacing: float | None = None
     channels: tuple[str, ...] = (INTENSITY,)
     start: str = "affine"
+    across: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(choose(name, (INTENSITY, *FEATURES), "channel") for name in self.channels))
         choose(self.start, STARTS, "start")
         if self.spacing is not None and (not isinstance(self.spacing, (int, float)) or not 1e-4 < self.spacing < 1e4):
             raise InputError(f"spacing {self.spacing!r}: expected mm above 0, or none")
+        if self.across is not None and (not isinstance(self.across, int) or not 8 <= self.across <= 4096):
+            raise InputError(f"across {self.across!r}: expected a whole number of 8 to 4096 voxels, or none")
 
-    def grid(self, fixed: Grid) -> Grid:
-        """The common grid: the box of ``fixed``, its axes nearest to right, anterior, superior, and all voxel edges alike."""
-        turned = reorient(Image(np.zeros(fixed.shape, np.uint8), fixed, is_label=True), axes="RAS"[: fixed.dim]).grid
-        spacing = self.spacing or float(np.prod(fixed.spacing) ** (1 / fixed.dim))
+    def grid(self, fixed: Image) -> Grid:
+        """The common grid: the box of ``fixed``, its axes nearest to right, anterior, superior, and all voxel edges alike.
+
+        With `across` the box of what it shows and a little around it, and voxels not finer than half of its own.
+        """
+        seen = fixed if self.across is None else _foreground(fixed)
+        turned = reorient(Image(np.zeros(seen.grid.shape, np.uint8), seen.grid, is_label=True), axes="RAS"[: fixed.dim]).grid
+        own = float(np.prod(fixed.grid.spacing) ** (1 / fixed.dim))
+        spacing = self.spacing or (own if self.across is None else max(float(turned.extent.max()) / self.across, own / 2))
+        if self.across is not None:
+            around = np.ceil(_MARGIN * self.across * spacing / turned.spacing).astype(int)
+            turned = turned.crop(-around, np.array(turned.shape) + around)
         return turned if np.allclose(turned.spacing, spacing, rtol=0.01) else turned.with_spacing(spacing)
 
     def array(self, image: Image, grid: Grid, transform: Transform | None = None) -> NDArray[np.float32]:
@@ -88,6 +102,11 @@ def unit(image: Image) -> Image:
     low, high = robust_range(data if image.mask is None else data[image.mask])
     scaled = ((data.astype(np.float32) - np.float32(low)) / np.float32(max(high - low, 1e-30))).clip(0, _BRIGHTEST)
     return Image(scaled if image.mask is None else np.where(image.mask, scaled, np.float32(0)), image.grid)
+
+
+def _foreground(image: Image) -> Image:
+    """The part that is not dark, found on coarse voxels."""
+    return crop_to_foreground(shrunk(unit(image), float(image.grid.extent.max()) / _LOOK), margin=0.0)
 
 
 def _channel(image: Image, name: str) -> NDArray[np.float32]:

@@ -38,7 +38,7 @@ def translate(image: Image, *, weights: str) -> Image:
         raise InputError(f"{Path(weights).name}: holds a {architecture.dim}-D {type(architecture).__name__}, expected a {image.dim}-D "
                          "Translator (voxalign train --task translate)")
     inputs = Inputs.from_dict(about.get("inputs"))
-    grid = inputs.grid(image.grid)
+    grid = inputs.grid(image)
     with torch.inference_mode():
         made = network(torch.from_numpy(inputs.array(image, grid))[None])[0].numpy()
     shown = resample(Image(made.clip(0), grid), image.grid)

@@ -201,7 +201,7 @@ def _predicted(pair: _Pair, initial: Transform | None, device: str) -> Registrat
     if pair.settings.transform != "deformable" and not isinstance(network.module.architecture, AffineNet):
         return replace(start, notes=(*start.notes, f"the network {network.name} was not used: it deforms, and transform is "
                                                    f"{pair.settings.transform}"))
-    grid = network.inputs.grid(pair.fixed.grid)
+    grid = network.inputs.grid(pair.fixed)
     transform = _said(network, pair, grid, start.transform)
     step = Step("predict", 0, 0, 0.0, 1.0, float(grid.spacing.min()))
     return pair.ended(start, transform, f"predicted by {network.name} at {grid.spacing.min():.3g} mm", device, step)
@@ -272,7 +272,7 @@ def _faded(shape: tuple[int, ...], width: int) -> NDArray[np.float32]:
 # ---------------------------------------------------------------- learned features
 def _feature_channels(network: Learned, fixed: Image, moving: Image, start: Transform) -> tuple[Grid, list]:
     """The common grid, and both images' principal combinations of features on it with their shares of the variance."""
-    grid = network.inputs.grid(fixed.grid)
+    grid = network.inputs.grid(fixed)
     described = [_described(network, seen(network, image, grid, along)) for image, along in ((fixed, None), (moving, start))]
     counted = onto(Scaled(np.ones(moving.grid.shape, np.float32), moving.grid, moving.mask), grid, start).mask
     axes, shares = _principal(np.concatenate([d.reshape(len(d), -1) for d in described], 1))

@@ -30,7 +30,7 @@ class Follower:
 
     def __init__(self, fixed: Image, weights: str | None, device: str = "cpu") -> None:
         self.network = opened(weights, fixed.dim, device, (Recurrent,))
-        self.dim, self.grid = fixed.dim, self.network.inputs.grid(fixed.grid)
+        self.dim, self.grid = fixed.dim, self.network.inputs.grid(fixed)
         self._fixed = self._tensor(fixed)
         self._memory: Memory | None = None
 

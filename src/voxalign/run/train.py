@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..train.table import Table
 
 RECORD = "training.json"
+_FILLED, _LEAST_ACROSS = 0.88, 8  # of a synthesised image's longest side shows something; voxels
 _BY_ENGINE = ("affine", "similarity", "rigid")
 
 
@@ -142,7 +143,7 @@ def _train(job: Training, device: str, crew: Any, on_step: Callable[[Any], None]
     task = catalogue.TASKS[job.recipe.task](job.recipe, source, device)
     network = loop.fresh(task.network, job.recipe)
     kernels.set_threads(job.recipe.threads or None)
-    inputs = source.store.inputs if source.store and not job.recipe.synthesise else nn.Inputs(start=_start(job.recipe))
+    inputs = _synthetic_inputs(job.recipe, source) if job.recipe.synthesise else source.store.inputs
     about = {"inputs": inputs.as_dict(), "people": source.people.get("train", 0), "task": job.recipe.task}
     run = loop.Run(job.out, job.start, job.tensorboard, job.profile, about, crew)
     state = loop.train(task, network, run, on_step)
@@ -153,9 +154,15 @@ def _train(job: Training, device: str, crew: Any, on_step: Callable[[Any], None]
     return record | _privacy(job.recipe, task, state.step)
 
 
-def _start(recipe: Recipe) -> str:
-    """What comes before a network that learned from synthesised pairs: an affine one needs nothing but centres."""
-    return "centres" if recipe.network == "affine" else "affine"
+def _synthetic_inputs(recipe: Recipe, source: Source) -> Any:
+    """How images come to a network that learned from synthesised pairs: as large as those were, whatever they show.
+
+    An affine network needs nothing before it but centres.
+    """
+    from ..nn import Inputs
+
+    filled = round(_FILLED * max(source.space.shape))
+    return Inputs(start="centres" if recipe.network == "affine" else "affine", across=max(filled, _LEAST_ACROSS))
 
 
 def source_of(job: Training, device: str = "cpu") -> Source:
