@@ -65,9 +65,9 @@ def test_through_json():
     assert Inputs.from_dict(inputs.as_dict()) == inputs and Inputs.from_dict(None) == Inputs()
 
 
-@pytest.mark.parametrize(("values", "error"), [({"spacing": -1}, InputError), ({"spacing": "a"}, InputError), ({"across": 3}, InputError), ({"across": 40.0}, InputError),
-                                               ({"colour": 1}, InputError),
-                                               ({"channels": ["intensty"]}, UsageError), ({"start": "afine"}, UsageError)])
+@pytest.mark.parametrize(("values", "error"), [
+    ({"spacing": -1}, InputError), ({"spacing": "a"}, InputError), ({"across": 3}, InputError), ({"across": 40.0}, InputError),
+    ({"colour": 1}, InputError), ({"channels": ["intensty"]}, UsageError), ({"start": "afine"}, UsageError)])
 def test_nonsense_is_refused(values, error):
     with pytest.raises(error):
         Inputs.from_dict(values)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Identity, Image, InputError, Transform, UsageError, compose
+from ..core import Compose, Grid, Identity, Image, InputError, Transform, UsageError, compose
 from ..core.sample import pull
 from ..losses import loss
 from ..nn import AffineNet, Classifier, Inputs, Pyramid
@@ -23,9 +23,10 @@ from . import deformable, initialise
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, onto, scale
-from .register import _BENDING, _isotropic, register
+from .register import _BENDING, _isotropic, as_linear, register, resume
 from .result import OnStep, Registration, Step
 from .settings import Settings
+from .zoo import shipped
 
 if TYPE_CHECKING:
     from torch import nn
@@ -75,9 +76,19 @@ def refined(fixed: Image, moving: Image, settings: Settings | None = None, initi
     settings = settings or Settings()
     first = best_effort(lambda device: _predicted(_Pair(fixed, moving, settings, _part(on_step, 0.0, 0.3), True), initial, device),
                         settings.device)
-    second = register(fixed, moving, settings, first.transform, _part(on_step, 0.3, 1.0), guide)
+    second = _gone_on(fixed, moving, settings, first.transform, _part(on_step, 0.3, 1.0), guide)
     notes = first.notes + tuple(note for note in second.notes if not note.startswith("the initial transform"))
     return replace(second, history=first.history + second.history, notes=notes, start_confidence=first.start_confidence)
+
+
+def _gone_on(fixed: Image, moving: Image, settings: Settings, start: Transform, on_step: OnStep | None,
+             guide: Guide | None) -> Registration:
+    """The engine from a prediction on: a deformation before a linear map is improved as a whole, anything else is kept or replaced."""
+    chain = start.transforms if isinstance(start, Compose) else (start,)
+    linear = as_linear(chain[-1], fixed.grid)
+    if linear is None or as_linear(start, fixed.grid) is not None:
+        return register(fixed, moving, settings, start, on_step, guide)
+    return resume(fixed, moving, settings, linear, compose(chain[:-1]), on_step, guide)
 
 
 def features(fixed: Image, moving: Image, settings: Settings | None = None, initial: Transform | None = None,
@@ -101,16 +112,18 @@ def features(fixed: Image, moving: Image, settings: Settings | None = None, init
 
 # ---------------------------------------------------------------- networks
 def opened(path: str | None, dim: int, device: str, kinds: tuple[type, ...] = REGISTRATION) -> Learned:
-    """The network in a file of weights; the last few stay in memory.
+    """The network in a file of weights, without a name the one that comes with voxalign; the last few stay in memory.
 
     Raises
     ------
-    UsageError : no file was named, or torch is missing.  InputError : the file cannot be used for images of ``dim`` dimensions.
+    UsageError : no file was named and none comes with voxalign, or torch is missing.
+    InputError : the file cannot be used for images of ``dim`` dimensions.
     SecurityError : it is a pickle.
     """
-    if path is None:
-        raise UsageError("this method needs the weights of a network, and voxalign brings none: name a file with --weights "
-                         "(weights=...), such as voxalign train makes, or use method classical")
+    if path is None and Pyramid not in kinds:
+        raise UsageError("this needs the weights of a network, and voxalign brings none of this kind: name a file with --weights "
+                         "(weights=...), such as voxalign train makes")
+    path = str(shipped(dim)) if path is None else path
     if not find_spec("torch"):
         raise UsageError("this method needs torch, which is not installed: pip install 'voxalign[torch]', or use method classical")
     try:
