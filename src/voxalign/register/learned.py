@@ -23,7 +23,7 @@ from . import deformable, initialise
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, onto, scale
-from .register import _BENDING, _isotropic, as_linear, register, resume
+from .register import _BENDING, STEPS, _isotropic, as_linear, per_level, register, resume
 from .result import OnStep, Registration, Step
 from .settings import Settings
 from .zoo import shipped
@@ -192,7 +192,7 @@ class _Pair:
         count = len(deformable.levels(grid))
         windows = loss("lncc", radius=_isotropic(_FEATURE_RADIUS, grid), **_BENDING["lncc"])
         weighed = [deformable.Channel(one, other, [windows] * count, share) for one, other, share in channels]
-        steps = (list(self.settings.iterations) + [self.settings.iterations[-1]] * count)[:count]
+        steps = per_level(self.settings.iterations or STEPS, count)
         regularity = deformable.Regularity.of(self.settings.smoothness or 1.0)
         everything = [*weighed, *guide.channels(grid, start.transform, count)]
         history, progress = list(start.history), None

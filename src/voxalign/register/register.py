@@ -26,6 +26,7 @@ _ACROSS_MASK = 8  # ... and across what its mask leaves of it, at least
 _LINEAR_LEVELS = 3
 _LINEAR_STEPS = 30
 _LINEAR_RADIUS = 2
+STEPS = (20, 20, 20, 10)  # of the deformable levels, coarse to fine
 _EDGE = 0.02  # gradient of a voxel, in parts of the intensity range, above which it counts as an edge
 _LINEAR_SHARE = 0.25  # of the work, for progress
 _BENDING = {"lncc": {"window": "gaussian", "noise": 0.1}}  # what losses are better with where much can move
@@ -179,7 +180,7 @@ class _Run:
         """The deformation before ``start`` that brings the images together, from ``begin`` on if that is known."""
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
         grid, spacings = fixed.grid, deformable.levels(fixed.grid)
-        steps = _per_level(self.settings.iterations, len(spacings))
+        steps = per_level(self.settings.iterations or PRESETS[self.looks[0]].get("iterations", STEPS), len(spacings))
         channels = [self._channel(term, fixed, start) for term in self._bending_terms()] + self.guide.channels(grid, start, len(spacings))
         regularity = deformable.Regularity.of(self._smoothness())
         del self.fixed, self.moving, self._features  # large, and not needed any more
@@ -294,7 +295,7 @@ def as_linear(transform: Transform, grid: Grid) -> Linear | None:
         return linear.MODELS["affine"](matrix, grid.centre)
 
 
-def _per_level(iterations: Sequence[int], levels: int) -> list[int]:
+def per_level(iterations: Sequence[int], levels: int) -> list[int]:
     """Steps of each level, coarse to fine: the last entry serves all finer ones, and levels that are missing are coarse ones."""
     steps = list(iterations)
     return (steps + steps[-1:] * levels)[:levels] if len(steps) < levels else steps[-levels:]

@@ -29,7 +29,7 @@ class Settings:
     smoothness : of the deformation; 1 is usual, 2 is stiffer, 0.5 softer. None takes what suits the two images, and says so.
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
-        a level ends earlier when it no longer improves.
+        a level ends earlier when it no longer improves. None takes what suits the two images.
     window : radius of the LNCC or SSIM window in working voxels.
     label_weight, point_weight : how strongly labels and points that are given take part in the deformation; 0: they only score it.
     weights : file of a network, for the methods that use one.
@@ -46,7 +46,7 @@ class Settings:
     begin: Literal["zero", "discrete"] = "zero"
     smoothness: float | None = None
     spacing: float | None = None
-    iterations: tuple[int, ...] = (20, 20, 20, 10)
+    iterations: tuple[int, ...] | None = None
     window: int = 4
     label_weight: float = 0.0
     point_weight: float = 0.0

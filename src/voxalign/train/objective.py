@@ -14,6 +14,7 @@ from .recipe import Recipe
 
 SQUARINGS = 5  # in training; a fiftieth of a voxel off
 _PLACES, _TEMPERATURE = 400, 0.1  # of the comparison of features: places a level, and how sharp it is
+_NEAR = 0.1  # voxels below which distances to a known map count less
 _WINDOWED = ("lncc", "ssim")
 _POOLINGS = {4: functional.avg_pool2d, 5: functional.avg_pool3d}
 
@@ -102,8 +103,8 @@ def _fit(u: Tensor, batch: Batch, recipe: Recipe, spacing: float) -> dict[str, T
         found["points"] = recipe.point_weight * spacing**2 * torch.stack([_missed(*pair) for pair in pairs]).mean()
     if recipe.field_weight and batch.field is not None:
         weight = torch.ones_like(u[:, 0]) if batch.counts is None else batch.counts
-        wrong = ((u - batch.field) ** 2).sum(1)
-        found["field"] = recipe.field_weight * spacing**2 * (wrong * weight).sum() / weight.sum().clamp(min=1)
+        wrong = (((u - batch.field) ** 2).sum(1) + _NEAR**2).sqrt() - _NEAR  # not squared: what nothing shows would outweigh all else
+        found["field"] = recipe.field_weight * spacing * (wrong * weight).sum() / weight.sum().clamp(min=1)
     return found
 
 

@@ -96,7 +96,7 @@ class Task(ABC):
     @property
     def relative(self) -> Strength:
         """How far the two images of a synthesised pair are apart."""
-        return _ANYWHERE if self.recipe.network == "affine" else _RESIDUAL
+        return (_ANYWHERE if self.recipe.network == "affine" else _RESIDUAL).times(self.recipe.apart)
 
     def _drawings(self, g: Generator, part: str) -> tuple[Tensor, Strength, Tensor | None]:
         """What both images show, how far they are apart, and what the moving image shows if it is of another person."""
