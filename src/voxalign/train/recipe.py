@@ -43,6 +43,7 @@ class Recipe:
     synthesise : families that images are made of instead of read, each as often as it is named: noise shapes, nested shells (head),
         organs in an envelope (body), the label maps of the data (maps), those of two people (people). Empty: the images are the data's.
     apart : how far the two images of a synthesised pair are apart, as a factor: 1 is 6 degrees and up to 5 voxels.
+    alike : part of the synthesised pairs whose intensities are a function of each other; those of the others are unrelated.
     stripped : labels of the data that half of the synthesised images lack, such as all around a brain.
     frames, motions : of a synthesised sequence: how many, and how they move.
     critic_weight, place_weight : of what a critic says, and of what holds a translated image in place.
@@ -79,6 +80,7 @@ class Recipe:
     channels: tuple[Channel, ...] = ("intensity",)
     synthesise: tuple[Family, ...] = ()
     apart: float = 1.0
+    alike: float = 0.35
     stripped: tuple[int, ...] = ()
     frames: int = 6
     motions: tuple[MotionName, ...] = ("breathing", "drifting", "wandering")

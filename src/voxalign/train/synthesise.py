@@ -18,7 +18,6 @@ from .look import blurred, look
 from .place import Strength
 from .randomness import chance, smooth_noise, uniform, uniforms, whole
 
-_SHARED_CONTRAST = 0.35  # of pairs
 _UNMATCHED = 0.15  # of pairs hold something that one image lacks
 _BOTH = Strength(25.0, 0.05, 0.15, 0.08, (3.0, 0.2))  # of either image from the drawing
 Maker = Callable[[Generator, tuple[int, ...]], Tensor]
@@ -44,8 +43,11 @@ class Synthetic:
     counts: Tensor
 
 
-def pair(g: Generator, drawing: Tensor, relative: Strength, other: Tensor | None = None) -> Synthetic:
-    """Two images of one drawing (*S), or of two with the same labels, the moving one placed by ``relative`` off the fixed one."""
+def pair(g: Generator, drawing: Tensor, relative: Strength, other: Tensor | None = None, alike: float = 0.35) -> Synthetic:
+    """Two images of one drawing (*S), or of two with the same labels, the moving one placed by ``relative`` off the fixed one.
+
+    ``alike`` is how probable it is that the intensities of one are a function of those of the other.
+    """
     shape, device = drawing.shape, g.device
     first = place.draw(g, shape, _BOTH)
     second = place.draw(g, shape, relative)
@@ -60,7 +62,7 @@ def pair(g: Generator, drawing: Tensor, relative: Strength, other: Tensor | None
     if chance(g, 0.5):
         shown = [labels[0], torch.where(extra, count - 1, labels[1])]
         extra = place.read(extra.float()[None], second.positions())[0] > 0.5
-    contrast = _contrasts(g, count)
+    contrast = _contrasts(g, count, alike)
     images = [_shown(g, map_, means)[None] for map_, means in zip(shown, contrast, strict=True)]
     there_too = inside(field, shape)
     return Synthetic(*images, *labels, field if other is None else None, (~extra & there_too).float())
@@ -158,10 +160,10 @@ def _unmatched(g: Generator, shape: Sequence[int]) -> Tensor:
     return _ellipsoid(g, tuple(shape), 0.25, 0.04, 0.15) < 1
 
 
-def _contrasts(g: Generator, count: int) -> list[Tensor]:
+def _contrasts(g: Generator, count: int, alike: float) -> list[Tensor]:
     """Mean intensity of each label in either image: unrelated, or of one another by a map that rises or falls."""
     first = uniforms(g, count, 0.05, 1)
-    if not chance(g, _SHARED_CONTRAST):
+    if not chance(g, alike):
         return [_air(g, first), _air(g, uniforms(g, count, 0.05, 1))]
     second = first ** math.exp(uniform(g, -0.6, 0.6))
     second = 1 - second if chance(g, 0.2) else second

@@ -58,7 +58,7 @@ class Task(ABC):
     def pair(self, g: Generator, part: str = "train", number: int | None = None) -> tuple[Sample, Sample, Tensor | None, Tensor | None]:
         """Fixed and moving sample, known field, and what counts; synthesised, or pair ``number`` of a part (None: any)."""
         if self.recipe.synthesise:
-            made = synthesise.pair(g, *self._drawings(g, part))
+            made = synthesise.pair(g, *self._drawings(g, part), self.recipe.alike)
             return (Sample(made.fixed, made.fixed_labels), Sample(made.moving, made.moving_labels), made.field, made.counts)
         pairs = self.source.pairs[part]
         chosen = pairs[whole(g, 0, len(pairs) - 1) if number is None else number]  # (fixed, moving)
@@ -74,7 +74,8 @@ class Task(ABC):
     def count(self, part: str) -> int:
         """Pairs that a part is scored on."""
         if self.recipe.synthesise:
-            return _SYNTHETIC_PAIRS
+            needs_maps = {"maps", "people"} & set(self.recipe.synthesise)
+            return _SYNTHETIC_PAIRS if self.source.drawings.get(part) or not needs_maps else 0
         return min(len(self.source.pairs.get(part, ())), self.recipe.pairs_validated if part == "validation" else 10**9)
 
     def count_people(self) -> int:
