@@ -1,6 +1,6 @@
 """Accuracy on real images that differ in size or were made worse, with and without the preprocessing that matches.
 
-    VOXALIGN_TEST_DATA=... python benchmarks/preprocessing.py [NAME ...] [--scale MM]
+    VOXALIGN_TEST_DATA=... python benchmarks/preprocessing.py [NAME ...] [--scale MM] [--cases slices|brains]
 
 Slices with a known transform: mean error in mm inside the head. Two brains: mean Dice of the 30 labels usually scored, at --scale mm.
 What is made worse is the moving image alone.
@@ -72,11 +72,17 @@ def anisotropic(times: float) -> Change:
     return spoil
 
 
-def cropped(image: vx.Image) -> vx.Image:
-    """The middle 60 % along each axis."""
-    start = [n // 5 for n in image.grid.shape]
-    stop = [n - n // 5 for n in image.grid.shape]
-    return vx.Image(image.data[(slice(None), *map(slice, start, stop))], image.grid.crop(start, stop))
+def coarser(times: float) -> Change:
+    """Larger voxels along all axes, and so fewer."""
+    return lambda image: filters.resample_to(image, spacing=tuple(image.grid.spacing * times))
+
+
+def cropped(first: float, last: float) -> Change:
+    """What lies between two parts of the way along each axis."""
+    def spoil(image: vx.Image) -> vx.Image:
+        start, stop = ([int(n * part) for n in image.grid.shape] for part in (first, last))
+        return vx.Image(image.data[(slice(None), *map(slice, start, stop))], image.grid.crop(start, stop))
+    return spoil
 
 
 def hot(image: vx.Image) -> vx.Image:
@@ -95,7 +101,11 @@ TROUBLES = {
     "bright spots": Trouble(hot, filters.clip_percentiles, "clip_percentiles"),
     "slices 4 times thicker": Trouble(anisotropic(4), lambda i: filters.resample_to(i, spacing=float(i.grid.spacing.min())),
                                       "resample_to (even voxels)"),
-    "middle 60 % only": Trouble(cropped, lambda i: filters.crop_to_foreground(i, margin=10), "crop_to_foreground margin=10"),
+    "middle 60 % only": Trouble(cropped(0.2, 0.8), lambda i: filters.crop_to_foreground(i, margin=10), "crop_to_foreground margin=10"),
+    "one corner, 70 % of each axis": Trouble(cropped(0.3, 1.0), lambda i: filters.crop_to_foreground(i, margin=10),
+                                             "crop_to_foreground margin=10"),
+    "voxels 2.5 times as large": Trouble(coarser(2.5), lambda i: filters.resample_to(i, spacing=float(max(i.grid.spacing.max(), 2.5))),
+                                         "resample_to (of the slices, the coarser voxels)"),
 }
 
 
@@ -143,10 +153,13 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help=", ".join(TROUBLES))
     parser.add_argument("--scale", type=float, default=2.0)
     parser.add_argument("--loss", default="auto")
+    parser.add_argument("--cases", choices=("slices", "brains"), nargs="+", default=("slices", "brains"))
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     data = Path(os.environ["VOXALIGN_TEST_DATA"])
-    for title, case in (slices(data) | brains(data, arguments.scale)).items():
+    cases = slices(data) if "slices" in arguments.cases else {}
+    cases |= brains(data, arguments.scale) if "brains" in arguments.cases else {}
+    for title, case in cases.items():
         print(f"\n{title}\n\n| the moving image | as it is | prepared | by | CPU s |\n|---|---:|---:|---|---:|")
         for name, trouble in TROUBLES.items():
             if not arguments.names or name in arguments.names:

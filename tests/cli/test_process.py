@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from voxalign import io
@@ -33,6 +34,15 @@ def test_list(capsys):
 def test_refusals(given, tmp_path, capsys, words, code, says):
     assert main(["process", str(given), str(tmp_path / "out.nii.gz"), *words]) == code
     assert says in capsys.readouterr().err and not (tmp_path / "out.nii.gz").exists()
+
+
+def test_a_gallery_of_ones_own_image(given, tmp_path, capsys):
+    out = tmp_path / "gallery"
+    assert main(["process", str(given), str(out), "--gallery"]) == 0 and capsys.readouterr().out.strip() == str(out)
+    for name in ("filters.png", "features.png"):
+        assert np.asarray(PIL.Image.open(out / name)).std() > 10  # something is seen
+    assert main(["process", str(given), str(out), "--gallery"]) == 3 and "already holds filters.png" in capsys.readouterr().err
+    assert main(["process", str(given), str(tmp_path / "more"), "--gallery", "--step", "otsu"]) == 2 and "--step" in capsys.readouterr().err
 
 
 def test_both_files_are_needed(given, capsys):

@@ -10,6 +10,8 @@ from pairs import blobs
 from voxalign import io
 from voxalign.core import Image, InputError, InputWarning, Points, SecurityError, UsageError
 from voxalign.filters import gaussian
+from voxalign.phantom import failures
+from voxalign.run.api import register
 from voxalign.run.operations import STEPS, Picture, Scores
 from voxalign.run.pipeline import Finished, Pipeline, pipeline, ready
 from voxalign.run.pipeline_files import PipelineJob, run_pipeline
@@ -125,6 +127,18 @@ def test_results_are_not_overwritten_and_inputs_never(files, tmp_path):
         run_pipeline(PipelineJob(pipeline(ALIGN), files | {"moving": tmp_path / "in" / "moved.nii.gz"}, tmp_path / "in", overwrite=True))
 
 
+def test_a_verdict_is_a_step(images):
+    judging = {"steps": {"aligned": {"do": "register", "transform": "rigid", "initial": "headers"},
+                         "verdict": {"do": "verdict", "transform": "aligned"}}}
+    done, same = pipeline(judging)(**images), register(**images, transform="rigid", initial="headers")
+    assert done["verdict"]["status"] == same.verdict.status in ("PASS", "CHECK") and not done.failed
+    assert abs(done["verdict"]["probability"] - same.verdict.probability) < 1e-6
+    hidden = judging | {"results": ["aligned"]}
+    noise = failures.nothing(images["fixed"], np.random.default_rng(0))
+    failed = pipeline(hidden)(fixed=images["fixed"], moving=noise)
+    assert failed.failed == ("verdict",) and set(failed.values) == {"aligned"}  # told although it is not among the results
+
+
 # ---------------------------------------------------------------- what is refused, before anything is computed
 @pytest.mark.parametrize(("content", "says"), [
     (changed(even={"do": "gausian", "image": "fixed"}), "did you mean 'gaussian'"),
@@ -196,8 +210,12 @@ def test_the_schema_says_what_the_program_says():
     for content in (ALIGN, *(pipeline(name).as_dict() for name in ready())):
         assert check.is_valid(content)
     for wrong in ({"do": "gausian"}, {"do": "gaussian", "sigm": 1}, {"do": "gaussian", "sigma": "wide"},
-                  {"do": "register", "transform": "afine"}, {"do": "select", "labels": "drawn"}, {"image": "fixed"}):
+                  {"do": "register", "transform": "afine"}, {"do": "register", "loss": "mi + 0.3*ngff"},
+                  {"do": "register", "loss": "ncc(cany)"}, {"do": "register", "loss": {"mi": 1, "ngff": 0.3}},
+                  {"do": "select", "labels": "drawn"}, {"image": "fixed"}):
         assert not check.is_valid(changed(even=wrong))
+    for loss in ("lncc", "mi + 0.3*ngf + 0.5*ncc(canny)", ".5 ncc( gabor )+auto", {"mi": 1, "ncc(canny)": 0.3, "ngf": 2}):
+        assert check.is_valid(changed(aligned={"do": "register", "loss": loss})), loss
     for wrong in ({**ALIGN, "step": {}}, {"inputs": {"fixed": "imge"}, "steps": ALIGN["steps"]}):
         assert not check.is_valid(wrong)
 

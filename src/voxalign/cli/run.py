@@ -31,7 +31,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the pipeline, and print its scores; or list."""
+    """Run the pipeline, and print its scores, 4 if a verdict is FAIL; or list."""
     from ..run.resources import limit_threads
 
     limit_threads(arguments.threads or 0)
@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
         known = catalogue()
         say_json(known) if arguments.json else say_table(known)
     else:
-        _say(_run(arguments), arguments.json)
+        outcome = _run(arguments)
+        _say(outcome, arguments.json)
+        return 4 if outcome["failed"] else 0
     return 0
 
 
@@ -83,5 +85,7 @@ def _say(outcome: dict, as_json: bool) -> None:
     if as_json:
         say_json(outcome)
         return
-    say_table(outcome["scores"])
+    from ..run.operations import Judged
+
+    say_table({name: value.verdict.summary() if isinstance(value, Judged) else value for name, value in outcome["scores"].items()})
     say_table({"note": outcome["notes"], "seconds": round(sum(outcome["seconds"].values()), 2), "results": outcome["out"]})

@@ -38,6 +38,16 @@ class Verdict:
     reasons: tuple[str, ...] = ()
     signals: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> bool:
+        """Whether the status is ``FAIL``."""
+        return self.status == "FAIL"
+
+    def summary(self) -> dict[str, object]:
+        """For people: ``verdict`` in a sentence, and its ``reason``s."""
+        said = f"{self.status}: mean error over {self.limit_mm:.2g} mm with probability {self.probability:.2f}"
+        return {"verdict": said, "reason": list(self.reasons)}
+
 
 def judge(registration: Registration, fixed: Image, moving: Image) -> Verdict:
     """The verdict on a registration of two images.

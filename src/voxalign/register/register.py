@@ -8,14 +8,14 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Field, Grid, Image, InputError, Transform, arrays, compose
+from ..core import Field, Grid, Image, InputError, Transform, compose
 from ..losses import Loss, loss
 from ..transforms import Affine, Rigid, Similarity
 from ..transforms.linear import Linear
-from . import deformable, discrete, initialise, linear, similarity
+from . import deformable, discrete, initialise, linear, modality, similarity
 from .device import best_effort, name
 from .guide import Guide
-from .prepare import Scaled, foreground, onto, scale
+from .prepare import Scaled, onto, scale
 from .presets import PRESETS, suited
 from .result import OnStep, Registration, Step
 from .settings import Settings
@@ -32,7 +32,6 @@ _LINEAR_SHARE = 0.25  # of the work, for progress
 _BENDING = {"lncc": {"window": "gaussian", "noise": 0.1}}  # what losses are better with where much can move
 _ACROSS = ("mi", "nmi", "mind")  # losses across modalities
 _STIFFER = 2.0  # smoothness for them
-_MONOMODAL = 0.5  # correlation of the two images, roughly aligned, above which they are taken for one modality
 
 
 def register(fixed: Image, moving: Image, settings: Settings | None = None, initial: Transform | None = None,
@@ -223,16 +222,11 @@ class _Run:
 
     def _choose_loss(self, start: Transform) -> str:
         """The loss that suits the two images."""
-        fixed = self.fixed.at(self._coarse)
-        moved = onto(self.moving.at(float(fixed.grid.spacing.max())), fixed.grid, start)
-        inside = foreground(fixed) | foreground(moved)
-        inside &= moved.mask if moved.mask is not None else True
-        values = arrays.as_numpy(fixed.data[inside]), arrays.as_numpy(moved.data[inside])
-        r = float(np.corrcoef(*values)[0, 1]) if inside.sum() > 10 and min(v.std() for v in values) > 0 else 0.0
-        name = "lncc" if r > _MONOMODAL else "mi"
-        kind = "one modality" if name == "lncc" else "two modalities"
+        look = modality.likeness_anywhere if self.confidence is None else modality.likeness  # a search was done: once is enough
+        alike = look(self.fixed, self.moving, start, self._coarse)
+        name, kind = ("lncc", "one modality") if alike > modality.ONE else ("mi", "two modalities")
         more = " (and mind for the deformation)" if name == "mi" and self.settings.transform == "deformable" else ""
-        self.notes.append(f"loss {name} chosen{more}: the roughly aligned images look like {kind} (correlation {r:.2f})")
+        self.notes.append(f"loss {name} chosen{more}: the images look like {kind} (likeness {alike:.2f})")
         return name
 
     def _smoothness(self) -> float:

@@ -16,7 +16,8 @@ from ..filters import gaussian
 from .prepare import Scaled, scale
 from .settings import LossName
 
-_TERM = re.compile(r"^\s*(?:(\d*\.?\d+(?:e-?\d+)?)\s*\*?\s*)?([a-z_]\w*)\s*(?:\(\s*(\w+)\s*\))?\s*$")
+_WEIGHT = r"\d*\.?\d+(?:e-?\d+)?"
+_TERM = re.compile(rf"^\s*(?:({_WEIGHT})\s*\*?\s*)?([a-z_]\w*)\s*(?:\(\s*(\w+)\s*\))?\s*$")
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,21 @@ def terms(loss: str | Mapping[str, Any]) -> tuple[Term, ...]:
     if not found:
         raise UsageError("loss is empty: expected a name such as lncc, or a sum such as mi + 0.3*ngf")
     return found
+
+
+def pattern() -> str:
+    """A regular expression, as JSON Schema has them, of the sums that `terms` takes, with all names; weights may be 0 there."""
+    term = rf"\s*(?:{_WEIGHT}\s*\*?\s*)?{_name()}\s*"
+    return rf"^{term}(?:\+{term})*$"
+
+
+def name_pattern() -> str:
+    """The same of a name alone, as in a mapping of names to weights."""
+    return rf"^\s*{_name()}\s*$"
+
+
+def _name() -> str:
+    return rf"(?:{'|'.join(get_args(LossName))})\s*(?:\(\s*(?:{'|'.join(FEATURES)})\s*\))?"
 
 
 def spelled(loss: str | Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import io
 from ..core import Image, InputError, Points, Transform, UsageError, compose
 from ..io.h5 import stored
-from ..judge import evaluate, matched
+from ..judge import Verdict, evaluate, matched
 from ..register import Guide, Settings
 from ..register.result import OnStep
 from ..transforms import Displacement, Velocity
@@ -100,16 +100,13 @@ class Outcome:
     @property
     def failed(self) -> bool:
         """Whether the verdict is FAIL."""
-        return self.metrics["verdict"]["status"] == "FAIL"
+        return Verdict(**self.metrics["verdict"]).failed
 
     def summary(self) -> dict[str, Any]:
         """For people: the scores without the long lists, the time, the place."""
         short = {name: {k: v for k, v in value.items() if not k.endswith("_by_label")} if isinstance(value, dict) else value
                  for name, value in self.metrics.items() if name != "verdict"}
-        verdict = self.metrics["verdict"]
-        said = f"{verdict['status']}: mean error over {verdict['limit_mm']:.2g} mm with probability {verdict['probability']:.2f}"
-        judged = {"verdict": said, "reason": list(verdict["reasons"])}
-        return judged | {name: value for name, value in short.items() if value != {}} | {
+        return Verdict(**self.metrics["verdict"]).summary() | {name: value for name, value in short.items() if value != {}} | {
             "note": self.record["notes"], "seconds": self.record["seconds"]["total"], "results": str(self.out)}
 
     def as_dict(self) -> dict[str, Any]:

@@ -5,8 +5,7 @@ Positional parameters are values of the pipeline; keywords are settings. Filters
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy as np
 from ..core import Image, InputError, Points, Transform, compose, displacement, require, resample
 from ..features import regions
 from ..filters.geometry import cut
-from ..judge import evaluate, matched
+from ..judge import Verdict, evaluate, judge, matched
 from ..metrics import dice_by_label, hd95_mm, jacobian_determinant
 from ..register import Registration
 from ..register.constraints import nearest_rigid
@@ -22,11 +21,20 @@ from ..register.result import OnStep
 from ..transforms import Displacement
 from . import api
 from .checks import masked
-from .process import OPERATIONS
+from .process import OPERATIONS, png
 
 
 class Scores(dict[str, Any]):
     """Numbers by name, units in the names."""
+
+
+class Judged(Scores):
+    """The fields of a `Verdict`, by name."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The same as a value."""
+        return Verdict(**self)
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,13 @@ def scores(transform: Transform, fixed: Image, moving: Image, fixed_labels: Imag
     return Scores(evaluate(Registration(transform, fixed.grid, moving.grid), fixed, labels, points))
 
 
+def verdict(transform: Transform, fixed: Image, moving: Image, fixed_mask: Image | None = None,
+            moving_mask: Image | None = None) -> Judged:
+    """Whether it worked, judged without ground truth: PASS, CHECK or FAIL, how probable a failure is, and why."""
+    images = masked(fixed, fixed_mask, "fixed_mask"), masked(moving, moving_mask, "moving_mask")
+    return Judged(asdict(judge(Registration(transform, fixed.grid, moving.grid), *images)))
+
+
 def volumes(labels: Image) -> Scores:
     """Volume in ml of every label."""
     counts = zip(*np.unique(require.labels(labels, "volumes"), return_counts=True), strict=True)
@@ -191,19 +206,19 @@ def picture(fixed: Image, moving: Image, transform: Transform) -> Picture:
     """Slices of fixed, moving and moved, their checkerboard and what differs."""
     from ..report import Scene, before_and_after  # matplotlib takes a second
 
-    return _drawn(before_and_after(Scene(fixed, moving, transform)))
+    return Picture(png(before_and_after(Scene(fixed, moving, transform))))
 
 
 def deformation_picture(fixed: Image, moving: Image, transform: Transform) -> Picture:
     """Slices of what the transform does to space: grid, displacement, change of volume."""
     from ..report import Scene, deformation
 
-    return _drawn(deformation(Scene(fixed, moving, transform)))
+    return Picture(png(deformation(Scene(fixed, moving, transform))))
 
 
 STEPS: dict[str, Callable[..., Any]] = OPERATIONS | {function.__name__: function for function in (
     register, apply, push, invert, join, articulate, within, around, select, difference,
-    scores, volumes, volume_change, change_map, shape_agreement, joint_angle, joint_angle_of, picture, deformation_picture)}
+    scores, verdict, volumes, volume_change, change_map, shape_agreement, joint_angle, joint_angle_of, picture, deformation_picture)}
 """Every operation by its name."""
 
 
@@ -229,9 +244,3 @@ def _rotation(bones: Image, transform: Transform, names: tuple) -> np.ndarray:
 def _degrees(rotation: np.ndarray) -> float:
     cosine = (np.trace(rotation) - 1) / 2 if len(rotation) == 3 else rotation[0, 0]
     return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
-
-
-def _drawn(figure: Any) -> Picture:
-    out = BytesIO()
-    figure.savefig(out, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})
-    return Picture(out.getvalue())

@@ -29,7 +29,7 @@ from ..register.result import Step as Progress
 from . import config
 from .api import Clock, Result, collected
 from .checks import check_image
-from .operations import STEPS, Scores
+from .operations import STEPS, Judged, Scores
 from .stage import Stage, Value, kind_of, needs
 
 KINDS = ("image", "labels", "points", "transform")
@@ -148,16 +148,17 @@ class Pipeline:
 
     def run(self, given: Mapping[str, Value], keep: bool = False, on_step: OnStep | None = None) -> Finished:
         """The same as calling it, with inputs that are values already."""
-        made, notes, clock = _Given(given), [], Clock()
+        made, notes, failed, clock = _Given(given), [], [], Clock()
         doable = [stage for stage in self.steps if self._can(stage, given)]
         notes += [f"step {stage.name} left out: it needs an input that was not given" for stage in self.steps if stage not in doable]
         for number, stage in enumerate(doable):
             made[stage.name], said = _result(stage(made, **_listening(stage, number, len(doable), on_step)))
+            failed += [stage.name] if isinstance(made[stage.name], Judged) and made[stage.name].verdict.failed else []
             notes += [f"{stage.name}: {note}" for note in said]
             clock.mark(stage.name)
             made = made if keep else self._still_needed(made, doable[number + 1:])
         wanted = [stage.name for stage in doable if keep or stage.name in self.results]
-        return Finished({name: made[name] for name in wanted}, tuple(notes), seconds=clock.seconds)
+        return Finished({name: made[name] for name in wanted}, tuple(notes), seconds=clock.seconds, failed=tuple(failed))
 
     def _can(self, stage: Stage, values: Mapping[str, Value]) -> bool:
         """Whether everything it cannot do without was given, or is made by a step that can be done."""
@@ -180,12 +181,14 @@ class Finished:
     notes : what was chosen on the way.
     warnings : what was odd about the inputs.
     seconds : by step.
+    failed : names of the steps whose verdict is FAIL, among the results or not.
     """
 
     values: dict[str, Value]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    failed: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Value:
         return self.values[choose(name, self.values, "result")]

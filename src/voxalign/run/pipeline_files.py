@@ -55,7 +55,7 @@ def run_pipeline(job: PipelineJob, on_step: OnStep | None = None) -> dict[str, A
 
     Returns
     -------
-    ``out``, ``scores`` by step, ``files``, ``notes``, ``warnings`` and ``seconds``.
+    ``out``, ``scores`` by step, ``failed`` (steps whose verdict is FAIL), ``files``, ``notes``, ``warnings`` and ``seconds``.
 
     Raises
     ------
@@ -73,8 +73,8 @@ def run_pipeline(job: PipelineJob, on_step: OnStep | None = None) -> dict[str, A
         said = [without_folders(message, sources) for message in messages]
         io.write_json(claim.staging / RECORD, _record(finished, sources, hashes, said) | {"started": started})
         claim.publish()
-    return {"out": str(job.out), "scores": finished.scores, "files": sorted(hashes), "notes": list(finished.notes), "warnings": said,
-            "seconds": finished.seconds}
+    return {"out": str(job.out), "scores": finished.scores, "failed": list(finished.failed), "files": sorted(hashes),
+            "notes": list(finished.notes), "warnings": said, "seconds": finished.seconds}
 
 
 def _load(job: PipelineJob) -> tuple[dict[str, Value], dict[str, Source]]:
@@ -133,4 +133,4 @@ def _record(finished: Finished, sources: Mapping[str, Source], hashes: Mapping[s
     return {"voxalign": __version__, "python": platform.python_version(), "platform": platform.platform(), "packages": versions(),
             "inputs": {name: {"name": source.path.name, "sha256": source.sha256} for name, source in sources.items()},
             "outputs": hashes, "seconds": finished.seconds | {"total": round(sum(finished.seconds.values()), 3)},
-            "peak_memory_mb": peak_memory_mb(), "notes": list(finished.notes), "warnings": said}
+            "peak_memory_mb": peak_memory_mb(), "failed": list(finished.failed), "notes": list(finished.notes), "warnings": said}

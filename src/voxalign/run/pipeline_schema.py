@@ -5,6 +5,7 @@ import inspect
 import typing
 from typing import Any
 
+from ..register.similarity import name_pattern, pattern
 from .operations import STEPS
 from .pipeline import KINDS, NAME, Pipeline, pipeline, ready
 from .process import kinds_of
@@ -41,9 +42,16 @@ def _rule(name: str) -> dict[str, Any]:
     """What the schema says about the steps that do this."""
     known, values = settings(name), needs(name)
     properties = {"do": {}} | {key: {"type": "string"} for key in values} | {key: _type(each.annotation) for key, each in known.items()}
+    properties |= {"loss": _LOSS} if "loss" in known else {}
     required = [key for key, setting in known.items() if setting.default is setting.empty]
     return {"if": {"properties": {"do": {"const": name}}},
             "then": {"properties": properties, "required": required, "additionalProperties": False}}
+
+
+_LOSS = {"oneOf": [{"type": "string", "pattern": pattern()},
+                   {"type": "object", "minProperties": 1, "propertyNames": {"pattern": name_pattern()},
+                    "additionalProperties": {"type": "number", "exclusiveMinimum": 0}}]}
+"""A sum of losses, as text or by their weights."""
 
 
 def _type(hint: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from ..features import FEATURES
 from ..filters import FILTERS
 from ..nn.denoise import autoencoder
 from ..nn.translate import translate
-from .checks import labelled
+from .checks import check_image, labelled
 from .choose import Choose
-from .output import check_file
+from .output import check_file, check_folder
 
 OPERATIONS: dict[str, Callable[..., Image]] = FILTERS | FEATURES | {"autoencoder": autoencoder, "translate": translate}
 """Everything a step may be."""
@@ -105,6 +106,38 @@ def process_file(job: Processing) -> Path:
     check_file(job.out, job.overwrite, [job.given])
     io.save(process(_load(job), job.steps), job.out)
     return job.out
+
+
+GALLERY = ("filters.png", "features.png")
+"""Names of the pictures that `write_gallery` makes."""
+
+
+def write_gallery(job: Processing) -> Path:
+    """Write pictures of what filters and features make of ``job.given`` to the folder ``job.out``; for large images, of a coarser one.
+
+    Raises
+    ------
+    UsageError : steps were given.  InputError : a file that cannot be used, or not an image of one channel.
+    """
+    from ..report.gallery import galleries  # matplotlib takes a second
+
+    if job.steps:
+        raise UsageError("--gallery shows steps of its own; leave out --step, or --gallery")
+    check_folder(job.out, job.overwrite, [job.given], GALLERY)
+    image = _load(job)
+    check_image(image, str(job.given))
+    drawn = {name: png(figure) for name, figure in galleries(image).items()}
+    job.out.mkdir(parents=True, exist_ok=True)
+    for name, content in drawn.items():
+        io.write_bytes(job.out / name, [content])
+    return job.out
+
+
+def png(figure: Any) -> bytes:
+    """The bytes of a PNG file of a figure."""
+    out = BytesIO()
+    figure.savefig(out, format="png", facecolor=figure.get_facecolor(), metadata={"Software": None})
+    return out.getvalue()
 
 
 def process(image: Image, steps: Sequence[Step]) -> Image:

@@ -13,13 +13,13 @@ from ..core.errors import choose
 from . import config
 from .api import Result
 from .methods import INITIAL
-from .operations import STEPS, Picture, Scores
+from .operations import STEPS, Judged, Picture, Scores
 from .process import as_value, kinds_of, settings_of
 
 Value = Image | Points | Transform | Scores | Picture
 
 _KIND: dict[Any, str] = {Image: "image", Points: "points", Transform: "transform", Result: "transform", Scores: "scores",
-                         Picture: "picture"}
+                         Judged: "scores", Picture: "picture"}
 _UNSET = ("on_step",)
 
 
