@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from voxalign import io
-from voxalign.core import Image, InputError
-from voxalign.io.sequence import open_series, writing
+from voxalign.core import Grid, Image, InputError
+from voxalign.io.sequence import open_series, plane, writing
 
 
 @pytest.fixture
@@ -63,6 +65,23 @@ def test_several_files_are_a_sequence(frames, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::voxalign.InputWarning")
+@pytest.mark.parametrize("across", [0, 1, 2])
+def test_one_slice_is_a_plane(across, tmp_path, rng):
+    shape = tuple(np.insert([6, 5], across, 1))
+    grid = Grid(shape, np.array([[-2.0, 0, 0, 9], [0, 3, 0, -7], [0, 0, 4, 5], [0, 0, 0, 1]]))
+    images = [Image(rng.random((1, *shape), np.float32), grid) for _ in range(2)]
+    with writing(tmp_path / "cine.nii", 2, 0.1) as append:
+        for image in images:
+            append(image)
+    series = replace(open_series([tmp_path / "cine.nii"]), flat=True)
+    assert series.grid.shape == (6, 5) and np.allclose(series.grid.spacing, np.delete([2, 3, 4], across))
+    assert np.array_equal(series.frame(1).array, images[1].array.squeeze()) and series.frame(1).grid == series.grid
+    if across == 2:
+        assert np.allclose(series.grid.affine, [[-2, 0, 9], [0, 3, -7], [0, 0, 1]])
+    whole = Image.from_array(np.zeros((2, 3, 4)))
+    assert plane(whole) is whole and plane(series.frame(0)).dim == 2
+
+
 def test_refusals(frames, tmp_path):
     with pytest.raises(InputError, match="announced"), writing(tmp_path / "a.nii.gz", 2) as append:
         append(frames[0])

@@ -59,6 +59,17 @@ def test_pickles_are_never_opened(tmp_path, write):
         weights.load(tmp_path / "net.pt")
 
 
+def test_a_length_that_looks_like_a_pickle(tmp_path):
+    path, module, short = tmp_path / "net.safetensors", build(SMALL), 0
+    weights.save(path, module, meta={"note": ""})
+    while int.from_bytes(path.read_bytes()[:2], "little") & 255 != 0x80:
+        short += 1
+        weights.save(path, module, meta={"note": " " * short})
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    weights.save(path, module, meta={"note": " " * (short + (0x480 - length) % 0x10000)})
+    assert path.read_bytes().startswith(b"\x80\x04") and weights.load(path)[0].architecture == SMALL
+
+
 def test_damage_is_noticed_wherever_it_is(saved):
     whole = saved.read_bytes()
     for at in (0, 5, 9, 60, len(whole) // 2, len(whole) - 3):

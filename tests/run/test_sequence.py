@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from voxalign import io, phantom
-from voxalign.core import Grid, InputError, UsageError, resample
+from voxalign.core import Grid, Image, InputError, UsageError, resample
 from voxalign.io.sequence import open_series, writing
 from voxalign.register import Settings
 from voxalign.run.sequence import OUTPUTS, SequenceJob, sequence_files
@@ -59,6 +60,80 @@ def test_deformable(tmp_path):
     outcome = sequence_files(job)
     assert outcome.metrics["model"] == "deformable"
     assert type(io.load_transform(tmp_path / "out" / "transforms" / "0001.h5")).__name__ == "Compose"
+
+
+PLANE = Grid((40, 36), np.array([[-5.0, 0, 98], [0, 5, -90], [0, 0, 1]]))
+
+
+@pytest.fixture(scope="module")
+def breath(tmp_path_factory):
+    """Six frames of a slice, the fourth of which shows noise only."""
+    path = tmp_path_factory.mktemp("breath") / "cine.nii.gz"
+    with writing(path, 6, 0.1) as append:
+        for number, frame in enumerate(phantom.sequence("breathing", 6, PLANE)):
+            noise = np.random.default_rng(0).random(frame.image.data.shape, np.float32)
+            append(frame.image if number != 3 else frame.image.with_data(noise))
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    """Weights that move a little, by chance."""
+    torch = pytest.importorskip("torch")
+    from voxalign import nn
+    from voxalign.nn import weights
+
+    path = tmp_path_factory.mktemp("network") / "follow.safetensors"
+    module = nn.build(nn.Recurrent(2, channels=(4, 6), hidden=8))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        torch.nn.init.normal_(module.head.weight, std=0.02)
+    weights.save(path, module, meta={"inputs": {"start": "headers"}})
+    return Settings(weights=str(path), device="cpu")
+
+
+def test_a_network_follows_and_leaves_the_same_results(breath, network, tmp_path):
+    from voxalign.register.recurrent import RecurrentTracker
+
+    outcome = sequence_files(SequenceJob((breath,), tmp_path / "out", method="recurrent", settings=network))
+    assert {p.name for p in (tmp_path / "out").iterdir()} == set(OUTPUTS)
+    assert outcome.metrics["model"] == "recurrent" and outcome.metrics["uncertain_frames"] == [3]
+    frames = replace(open_series([breath]), flat=True)
+    said = [io.load_transform(tmp_path / "out" / "transforms" / f"{k:04d}.h5") for k in range(6)]
+    tracker, points = RecurrentTracker(frames.frame(0), network.weights), PLANE.points().reshape(-1, 2)
+    for frame, transform in zip(frames, said, strict=True):
+        assert np.allclose(tracker(frame).transform(points), transform(points), atol=1e-3)
+    assert np.array_equal(said[3](points), said[2](points)) and not np.allclose(said[4](points), said[2](points), atol=1e-3)
+    moved = replace(open_series([tmp_path / "out" / "aligned.nii.gz"]), flat=True).frame(4)
+    assert np.allclose(moved.data, resample(frames.frame(4), PLANE, said[4]).data, atol=1e-3 * moved.data.max())
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["configuration"]["settings"]["weights"] == "follow.safetensors" == record["inputs"]["weights"]["name"]
+    assert record["configuration"]["fixed"] == "first" and "network" in record["notes"][1]
+
+
+def test_what_comes_later_changes_nothing_before(breath, network, tmp_path):
+    frames = open_series([breath])
+    with writing(tmp_path / "short.nii.gz", 3) as append:
+        for number in range(3):
+            append(frames.frame(number))
+    for name, path in (("whole", breath), ("short", tmp_path / "short.nii.gz")):
+        sequence_files(SequenceJob((path,), tmp_path / name, method="recurrent", settings=network, report=False))
+    one, other = (io.load_transform(tmp_path / name / "transforms" / "0002.h5") for name in ("whole", "short"))
+    assert np.array_equal(one(PLANE.corners()), other(PLANE.corners()))
+
+
+def test_networks_that_cannot_be_used(breath, network, tmp_path):
+    with pytest.raises(UsageError, match="remembers by itself"):
+        SequenceJob((breath,), tmp_path / "o", method="recurrent", smooth=2.0)
+    with pytest.raises(UsageError, match="the network deforms"):
+        SequenceJob((breath,), tmp_path / "o", model="rigid", method="recurrent")
+    with pytest.raises(UsageError, match="--weights"):
+        sequence_files(SequenceJob((breath,), tmp_path / "o", method="recurrent"))
+    noise = Image(np.random.default_rng(1).random((1, *PLANE.shape), np.float32), PLANE)
+    io.save(noise, tmp_path / "noise.nii.gz")
+    with pytest.raises(InputError, match="no frame looks like"):
+        sequence_files(SequenceJob((breath,), tmp_path / "o", str(tmp_path / "noise.nii.gz"), method="recurrent", settings=network))
+    assert not (tmp_path / "o").exists()
 
 
 def test_refusals(series, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..run import methods
 from . import options
 from .output import Progress, say_json, say_table, say_warnings
 
@@ -17,8 +18,12 @@ def add(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser("sequence", help="align the frames of a 4-D image: motion correction", description=_DESCRIPTION)
     parser.add_argument("frames", type=Path, nargs="+", metavar="FILE", help="one file with several frames, or several files in order")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="FOLDER", help="folder for the results")
-    parser.add_argument("--fixed", default="mean", metavar="WHAT", help="what frames are aligned to: mean (default: group-wise, none is "
-                        "preferred), first, middle, a frame's number from 0, or an image file")
+    parser.add_argument("--fixed", metavar="WHAT", help="what frames are aligned to: mean (default: group-wise, none is preferred), first "
+                        "(default of recurrent), middle, a frame's number from 0, or an image file")
+    parser.add_argument("--method", default="classical", metavar="NAME", help="classical (default), or recurrent: a network with a memory "
+                        "deforms every frame by what it and those before show")
+    parser.add_argument("--weights", metavar="FILE", help="of the recurrent network (voxalign train --task sequence)")
+    parser.add_argument("--device", metavar="NAME", help=", ".join(methods.DEVICES))
     parser.add_argument("--transform", default="auto", metavar="NAME", help="auto (rigid; in-plane where there are few slices), in-plane, "
                         "rigid, similarity, affine, deformable")
     parser.add_argument("--mask", type=Path, metavar="FILE", help="what counts, in the space of the fixed image (above 0; any grid)")
@@ -40,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..run.config import configure
     from ..run.sequence import SequenceJob, sequence_files
 
-    settings = configure({"loss": "lncc"}, arguments.set).settings
-    job = SequenceJob(tuple(arguments.frames), arguments.out, arguments.fixed, arguments.transform, arguments.mask, arguments.smooth,
-                      arguments.interpolation, settings, not arguments.no_report, arguments.overwrite)
+    settings = configure({"weights": arguments.weights, "device": arguments.device}, ["loss=lncc", *arguments.set]).settings
+    job = SequenceJob(tuple(arguments.frames), arguments.out, arguments.fixed, arguments.transform, arguments.method, arguments.mask,
+                      arguments.smooth, arguments.interpolation, settings, not arguments.no_report, arguments.overwrite)
     progress = Progress()
     try:
         outcome = sequence_files(job, progress)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core import Grid, Image, InputError
 from .atomic import atomic_path
-from .header import Header, refuse, say, shown
+from .header import Header, flatten, refuse, say, shown
 from .image import as_intensities, as_labels, read_header
 from .nifti import fortran, header_bytes, packing
 from .stream import pack
@@ -24,15 +24,18 @@ class Series:
     ----------
     parts : file and header of each; a single file holds all frames.
     is_label : whether frames are label maps.
+    flat : whether frames of one slice are taken as 2-D images, see `plane`.
     """
 
     parts: tuple[tuple[Path, Header], ...]
     is_label: bool = False
+    flat: bool = False
 
     @property
     def grid(self) -> Grid:
         """Of the first frame."""
-        return self.parts[0][1].grid
+        grid = self.parts[0][1].grid
+        return _plane(grid)[0] if self.flat else grid
 
     @property
     def seconds(self) -> float | None:
@@ -56,7 +59,25 @@ class Series:
         raise InputError(f"frame {number + len(self)} was asked for: expected 0 to {len(self) - 1}")
 
     def _image(self, path: Path, raw: np.ndarray, header: Header) -> Image:
-        return (as_labels if self.is_label else as_intensities)(path, raw, header)
+        image = (as_labels if self.is_label else as_intensities)(path, raw, header)
+        return plane(image) if self.flat else image
+
+
+def plane(image: Image) -> Image:
+    """The one slice of a 3-D image as a 2-D image, in mm of its plane as 2-D files are read; what has no single slice as it is."""
+    if image.dim == 2 or min(image.grid.shape) > 1:
+        return image
+    grid, across = _plane(image.grid)
+    mask = None if image.mask is None else image.mask.take(0, across)
+    return Image(np.ascontiguousarray(image.data.take(0, across + 1)), grid, mask, image.is_label)
+
+
+def _plane(grid: Grid) -> tuple[Grid, int]:
+    """The grid of the one slice, and the axis across it."""
+    across = int(np.argmin(grid.shape))
+    along = [k for k in range(3) if k != across]
+    affine, _ = flatten(Path(), grid.affine[:, [*along, across, 3]])
+    return Grid(tuple(grid.shape[k] for k in along), affine), across
 
 
 def open_series(paths: Sequence[Path], is_label: bool = False) -> Series:

@@ -80,10 +80,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     try:
         with open(path, "rb") as file:
-            start = file.read(4)
+            start = file.read(9)
     except OSError as error:
         raise InputError(f"{path.name}: cannot read the weights ({error.strerror})") from error
-    if start.startswith(_PICKLES):
+    if start.startswith(_PICKLES) and not start.endswith(b"{"):  # safetensors begin with a length, which can look like a pickle, and {
         raise SecurityError(f"{path.name}: a pickle (as torch.save writes), which can run code when it is opened; expected safetensors")
     try:
         with safe_open(path, "pt") as file:

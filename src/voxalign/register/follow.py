@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, Image, InputError, arrays, kernels
+from ..core import Grid, Image, InputError, Transform, arrays, kernels
 from ..core.errors import choose
 from ..core.smoothing import slope, smooth
 from ..filters.normalise import robust_range
@@ -93,6 +93,11 @@ class Anchor:
         for spacing, level in zip(self.spacings, self.levels, strict=True):
             fit = self._improve(level, _even(scaled.at(spacing)), fit.transform)
         return fit
+
+    def agreement(self, frame: Image, transform: Transform) -> float:
+        """The confidence (see `Fit`) that any map of fixed points to points of ``frame`` deserves."""
+        level, shown = self.levels[-1], _even(self._scaled(frame).at(self.spacings[-1]))
+        return _agreement(level.columns[:, -2], *_read_at(shown, shown.grid.index(transform(level.points))))
 
     def _improve(self, level: _Level, frame: Scaled, transform: Linear) -> Fit:
         """Steps at one level, as long as they lead somewhere."""
@@ -177,9 +182,13 @@ def _steepest(steep: NDArray) -> NDArray[np.bool_]:
 
 
 def _read(frame: Scaled, transform: Linear, points: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The frame where points go, and 1 where it is defined, both (N,)."""
+    """`_read_at` where points go."""
     matrix = frame.grid.inverse_affine @ transform.matrix
-    index = points @ matrix[:-1, :-1].T + matrix[:-1, -1]
+    return _read_at(frame, points @ matrix[:-1, :-1].T + matrix[:-1, -1])
+
+
+def _read_at(frame: Scaled, index: NDArray) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The frame at indices, and 1 where it is defined, both (N,)."""
     values = kernels.sample(frame.data[None], index, outside=float(_OUTSIDE))[0]
     inside = (values > 0.5 * _OUTSIDE).astype(np.float32)
     if frame.mask is not None:

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.fft import irfftn, rfftn
 from numpy.typing import NDArray
 
-from ..core import Grid, Identity, Image, InputError, kernels
+from ..core import Grid, Identity, Image, InputError, Transform, kernels
 from ..core.sample import pull
 from ..transforms import Rigid
-from ..transforms.linear import Linear
 from .follow import Anchor, Fit, free_motions, suited_model
 from .linear import promote
 from .prepare import Scaled, scale
@@ -35,9 +34,25 @@ class Tracked:
     lost : whether the target could not be found in this frame: ``transform`` must not be acted on.
     """
 
-    transform: Linear
+    transform: Transform
     confidence: float
     lost: bool
+
+
+class Trust:
+    """Which confidence is usual, and how little of it is too little."""
+
+    def __init__(self) -> None:
+        self._usual: deque[float] = deque(maxlen=_MEMORY)
+
+    def keep(self, confidence: float) -> None:
+        """Of a frame in which the target was found."""
+        self._usual.append(confidence)
+
+    @property
+    def limit(self) -> float:
+        """The confidence below which the target counts as lost."""
+        return max(_LEAST, _USUAL * float(np.median(self._usual))) if self._usual else _LEAST
 
 
 class Tracker:
@@ -53,8 +68,7 @@ class Tracker:
         model = model or suited_model(fixed.grid)
         self.anchor = Anchor(fixed, model)
         self._finder = _Finder(fixed, free_motions("in-plane" if model == "in-plane" else "rigid", fixed.grid))
-        self._last = self.anchor.start
-        self._usual: deque[float] = deque(maxlen=_MEMORY)
+        self._last, self._trust = self.anchor.start, Trust()
         self.lost = False
 
     def __call__(self, frame: Image) -> Tracked:
@@ -64,26 +78,26 @@ class Tracker:
         ------
         InputError : another dimension, several channels.
         """
-        if frame.dim != self.anchor.grid.dim:
-            raise InputError(f"frame is {frame.dim}-D, expected {self.anchor.grid.dim}-D as the image that is tracked")
+        check_dim(frame, self.anchor.grid)
         fit = self.anchor.fit(frame, self._last)
-        if fit.confidence < self.limit:
+        if fit.confidence < self._trust.limit:
             fit = self._found(frame, fit)
-        self.lost = fit.confidence < self.limit
+        self.lost = fit.confidence < self._trust.limit
         if not self.lost:
             self._last = fit.transform
-            self._usual.append(fit.confidence)
+            self._trust.keep(fit.confidence)
         return Tracked(self._last, fit.confidence, self.lost)
-
-    @property
-    def limit(self) -> float:
-        """The confidence below which the target counts as lost."""
-        return max(_LEAST, _USUAL * float(np.median(self._usual))) if self._usual else _LEAST
 
     def _found(self, frame: Image, fit: Fit) -> Fit:
         """The best of what other starts lead to."""
         starts = [self.anchor.start, *(promote(start, type(self._last)) for start in self._finder.starts(frame))]
         return max([fit, *(self.anchor.fit(frame, start) for start in starts)], key=lambda f: f.confidence)
+
+
+def check_dim(frame: Image, grid: Grid) -> None:
+    """Refuse a frame (InputError) of another dimension than the image it is aligned to."""
+    if frame.dim != grid.dim:
+        raise InputError(f"frame is {frame.dim}-D, expected {grid.dim}-D as the image that frames are aligned to")
 
 
 class _Finder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import io
+from ..core import Image, UsageError
 from ..register.track import Tracked, Tracker
 from .checks import check_image, masked
 
@@ -15,11 +16,11 @@ class Live:
     of the first image are taken to lie where it lies.
     """
 
-    def __init__(self, fixed: Any, transform: str | None = None, mask: Any = None) -> None:
+    def __init__(self, fixed: Any, transform: str | None = None, mask: Any = None, weights: str | None = None) -> None:
         image = io.as_image(fixed)
         check_image(image, "the image to track")
         self.fixed = masked(image, None if mask is None else io.as_image(mask), "mask")
-        self._tracker = Tracker(self.fixed, transform)
+        self._tracker = _by_network(self.fixed, transform, weights) if weights else Tracker(self.fixed, transform)
 
     @property
     def lost(self) -> bool:
@@ -38,7 +39,7 @@ class Live:
         return self._tracker(io.as_image(frame))
 
 
-def track(fixed: Any, *, transform: str | None = None, mask: Any = None) -> Live:
+def track(fixed: Any, *, transform: str | None = None, mask: Any = None, weights: str | None = None) -> Live:
     """Follow what ``fixed`` shows through frames that come one at a time (an intra-operative sequence, a cine).
 
     Parameters
@@ -46,9 +47,19 @@ def track(fixed: Any, *, transform: str | None = None, mask: Any = None) -> Live
     fixed : `Image`, path, NumPy array (1 mm voxels), nibabel or SimpleITK image.
     transform : ``in-plane``, ``rigid``, ``similarity`` or ``affine``; None: rigid, in-plane where there are few slices.
     mask : what of it is the target, above 0; on any grid.
+    weights : file of a recurrent network (voxalign train --task sequence), which follows deformations instead.
 
     Raises
     ------
-    UsageError : unknown model.  InputError : an image without contrast.
+    UsageError : unknown model.  InputError : an image without contrast, weights that cannot be used.
     """
-    return Live(fixed, transform, mask)
+    return Live(fixed, transform, mask, weights)
+
+
+def _by_network(fixed: Image, transform: str | None, weights: str) -> Any:
+    if transform is not None:
+        raise UsageError(f"transform {transform!r} with the weights of a network, which deforms: expected one of the two")
+    from ..register.device import chosen
+    from ..register.recurrent import RecurrentTracker
+
+    return RecurrentTracker(fixed, weights, chosen("auto"))

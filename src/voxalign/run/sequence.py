@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import io
-from ..core import Image, InputError, Transform, resample
+from ..core import Image, InputError, Transform, UsageError, resample
 from ..core.errors import choose
-from ..io.sequence import Series, open_series, writing
+from ..io.sequence import Series, open_series, plane, writing
 from ..register import Settings
+from ..register.device import chosen
 from ..register.follow import FRAME_MODELS, Fit, suited_model
+from ..register.recurrent import RecurrentTracker
 from ..register.result import OnStep
 from ..register.sequence import Motion, deform, follow, mean_image, settled
 from .api import collected
@@ -24,6 +26,7 @@ from .output import RECORD, REPORT, check_folder, claimed
 from .study import Begun, tell, write_table
 
 MODELS = ("auto", *FRAME_MODELS, "deformable")
+METHODS = ("classical", "recurrent")
 FIXED = ("mean", "first", "middle")
 OUTPUTS = ("aligned.nii.gz", "mean.nii.gz", "motion.tsv", "motion.png", "transforms", REPORT, RECORD)
 _IN_MEAN = 20  # frames, spread over the sequence, that the mean is made of: so many at most,
@@ -38,17 +41,20 @@ class SequenceJob:
     ----------
     frames : one file with several frames, or several files.
     fixed : what frames are aligned to: ``mean`` (of frames aligned to each other: none is preferred), ``first``, ``middle``, a number
-        from 0, or an image file.
-    model : ``auto`` (rigid; in-plane where there are few slices), one of `FRAME_MODELS`, or ``deformable``.
+        from 0, or an image file. None is ``first`` for ``recurrent``, else ``mean``.
+    model : ``auto`` (rigid; in-plane where there are few slices), one of `FRAME_MODELS`, or ``deformable``. What ``recurrent`` finds is
+        deformable.
+    method : ``classical``, or ``recurrent``: the network in ``settings.weights`` follows the frames, each known from it and those before.
     mask : image in the space of the fixed one; what counts.
     smooth : frames; sigma of the smoothing of motion in time, 0 for none.
-    settings : of the deformable model.
+    settings : of the deformable model; of a network ``weights`` and ``device``.
     """
 
     frames: tuple[Path, ...]
     out: Path
-    fixed: str = "mean"
+    fixed: str | None = None
     model: str = "auto"
+    method: str = "classical"
     mask: Path | None = None
     smooth: float = 0.0
     interpolation: str | None = None
@@ -58,8 +64,19 @@ class SequenceJob:
 
     def __post_init__(self) -> None:
         choose(self.model, MODELS, "model of motion")
+        recurrent = choose(self.method, METHODS, "method for sequences") == "recurrent"
+        if recurrent and (self.model not in ("auto", "deformable") or self.smooth):
+            raise UsageError(f"method recurrent with transform {self.model!r} and smoothing over {self.smooth:g} frames: the network "
+                             "deforms, and remembers by itself; expected neither, or method classical")
+        if self.fixed is None:
+            object.__setattr__(self, "fixed", "first" if recurrent else "mean")
         if not 0 <= self.smooth < 1000:
             raise InputError(f"smoothing over {self.smooth} frames: expected 0 or more")
+
+    @property
+    def deforms(self) -> bool:
+        """Whether frames are deformed."""
+        return self.model == "deformable" or self.method == "recurrent"
 
 
 @dataclass(frozen=True)
@@ -90,20 +107,18 @@ def sequence_files(job: SequenceJob, on_step: OnStep | None = None) -> SequenceO
     files = {f"frames_{k}" if len(job.frames) > 1 else "frames": path for k, path in enumerate(job.frames)}
     files |= {"mask": job.mask} if job.mask else {}
     files |= {"fixed": Path(job.fixed)} if _is_file(job.fixed) else {}
+    files |= {"weights": Path(job.settings.weights)} if job.method == "recurrent" and job.settings.weights else {}
     check_folder(job.out, job.overwrite, files.values(), OUTPUTS)
     with collected() as messages, claimed(job.out) as claim, stopping(claim.release):
         begun = Begun.with_files(files)
-        series = open_series(job.frames)
-        _check(series, job)
-        model = suited_model(series.grid) if job.model in ("auto", "deformable") else job.model
+        series = _opened(job)
+        model = _linear_model(series, job)
         tell(on_step, "mean", 0.02)
         fixed = fixed_image(series, job.fixed, model, job.mask)
-        motion = settled(_told(follow(series, fixed, model), len(series), on_step), job.smooth)
-        transforms = iter(motion.transforms) if job.model != "deformable" else deform(series, fixed, motion, job.settings, job.smooth)
-        spread = _written(series, fixed, transforms, job, claim.staging, on_step)
-        metrics = _metrics(motion, model if job.model != "deformable" else "deformable", spread)
+        motion, spread = _WAYS[job.method](series, fixed, job, _Output(claim.staging, on_step))
+        metrics = _metrics(motion, job, model, spread)
         write_motion(motion, claim.staging / "motion.tsv", series.seconds)
-        notes = _notes(motion, model, job)
+        notes = _notes(motion, model, job, series.flat)
         if job.report:
             _pictured(motion, metrics, notes, claim.staging)
         record = begun.record(_choices(job, model), notes, messages)
@@ -121,10 +136,10 @@ def fixed_image(series: Series, fixed: str, model: str, mask: Path | None = None
     elif fixed in numbers or fixed.isdigit():
         image = series.frame(numbers[fixed] if fixed in numbers else int(fixed))
     elif _is_file(fixed):
-        image = io.load(Path(fixed))
+        image = _as_frames(io.load(Path(fixed)), series)
     else:
         raise InputError(f"fixed {fixed!r}: no such file; expected {', '.join(FIXED)}, the number of a frame, or an image")
-    return masked(image, io.load(mask) if mask else None, "mask")
+    return masked(image, _as_frames(io.load(mask), series) if mask else None, "mask")
 
 
 def write_motion(motion: Motion, path: Path, seconds: float | None = None) -> None:
@@ -138,6 +153,46 @@ def write_motion(motion: Motion, path: Path, seconds: float | None = None) -> No
 
 
 # -------------------------------------------------------------------- inside
+@dataclass(frozen=True)
+class _Output:
+    """Where results go, and who is told how far it is."""
+
+    folder: Path
+    on_step: OnStep | None
+
+
+def _linear_model(series: Series, job: SequenceJob) -> str:
+    return suited_model(series.grid) if job.model in ("auto", "deformable") else job.model
+
+
+def _classical(series: Series, fixed: Image, job: SequenceJob, out: _Output) -> tuple[Motion, tuple[float, float]]:
+    """Linear motion of all frames first, then what deforms; written, with what voxels vary over time."""
+    motion = settled(_told(follow(series, fixed, _linear_model(series, job)), len(series), out.on_step), job.smooth)
+    transforms = iter(motion.transforms) if job.model != "deformable" else deform(series, fixed, motion, job.settings, job.smooth)
+    return motion, _written(series, fixed, transforms, job, out)
+
+
+def _recurrent(series: Series, fixed: Image, job: SequenceJob, out: _Output) -> tuple[Motion, tuple[float, float]]:
+    """The same in one pass, by a network; the motion is the nearest rigid one."""
+    tracker = RecurrentTracker(fixed, job.settings.weights, chosen(job.settings.device))
+    fits: list[Fit] = []
+    lost: list[bool] = []
+
+    def transforms() -> Iterator[Transform]:
+        for found in map(tracker, series):
+            fits.append(Fit(tracker.rigid(found.transform), found.confidence))
+            lost.append(found.lost)
+            yield found.transform
+
+    spread = _written(series, fixed, transforms(), job, out)
+    if all(lost):
+        raise InputError("no frame looks like the image they are aligned to: give another one (--fixed), a mask, or other weights")
+    return Motion(tuple(fit.transform for fit in fits), np.array([fit.confidence for fit in fits]), np.array(lost)), spread
+
+
+_WAYS = {"classical": _classical, "recurrent": _recurrent}
+
+
 def _spread_out(series: Series) -> list[Image]:
     """The frames that the mean is made of."""
     most = int(np.clip(_MEAN_BYTES // (4 * series.grid.size), 3, _IN_MEAN))
@@ -165,10 +220,9 @@ class _Spread:
         return 100 * float(np.median(deviation)) if bright.any() else float("nan")
 
 
-def _written(series: Series, fixed: Image, transforms: Iterator[Transform], job: SequenceJob, folder: Path,
-             on_step: OnStep | None) -> tuple[float, float]:
+def _written(series: Series, fixed: Image, transforms: Iterator[Transform], job: SequenceJob, out: _Output) -> tuple[float, float]:
     """Write the aligned frames, their mean and the transforms; how much voxels vary over time, before and after, in percent."""
-    before, after = _Spread(), _Spread()
+    before, after, folder = _Spread(), _Spread(), out.folder
     (folder / "transforms").mkdir()
     with writing(folder / "aligned.nii.gz", len(series), series.seconds) as append:
         for number, (frame, transform) in enumerate(zip(series, transforms, strict=True)):
@@ -177,14 +231,15 @@ def _written(series: Series, fixed: Image, transforms: Iterator[Transform], job:
             after.add(moved.array)
             append(moved)
             io.save_transform(transform, folder / "transforms" / f"{number:04d}.h5")
-            tell(on_step, "write", 0.5 + 0.5 * number / len(series))
+            tell(out.on_step, "write", 0.5 + 0.5 * number / len(series))
     io.save(fixed.with_data(after.mean[None]), folder / "mean.nii.gz")
     return before.percent, after.percent
 
 
-def _metrics(motion: Motion, model: str, spread: tuple[float, float]) -> dict[str, Any]:
+def _metrics(motion: Motion, job: SequenceJob, model: str, spread: tuple[float, float]) -> dict[str, Any]:
     moved, steps = motion.parameters, motion.framewise_displacement
     dim = motion.transforms[0].dim
+    model = job.method if job.method == "recurrent" else "deformable" if job.deforms else model
     return {"frames": len(steps), "model": model, "uncertain_frames": np.flatnonzero(motion.uncertain).tolist(),
             "confidence": {"median": float(np.median(motion.confidence)), "min": float(motion.confidence.min())},
             "framewise_displacement_mm": {"mean": float(steps.mean()), "max": float(steps.max())},
@@ -193,18 +248,24 @@ def _metrics(motion: Motion, model: str, spread: tuple[float, float]) -> dict[st
             "temporal_deviation_percent": {"before": spread[0], "after": spread[1]}}
 
 
-def _notes(motion: Motion, model: str, job: SequenceJob) -> list[str]:
-    notes = [f"motion {model} chosen by the number of slices"] if job.model == "auto" else []
+def _notes(motion: Motion, model: str, job: SequenceJob, flat: bool) -> list[str]:
+    recurrent = job.method == "recurrent"
+    notes = [f"motion {model} chosen by the number of slices"] if job.model == "auto" and not recurrent else []
+    notes += ["frames of one slice are deformed in their plane: as 2-D images, in mm of the plane"] if flat else []
+    notes += ["frames followed by a recurrent network; the table holds the rigid motion nearest to each deformation"] if recurrent else []
     if motion.uncertain.any():
+        whose = "transform of the last good frame" if recurrent else "motion of their neighbours in time"
         notes.append(f"{int(motion.uncertain.sum())} of {len(motion.uncertain)} frames do not look like the image they are aligned to "
-                     "(another contrast, an artefact): they got the motion of their neighbours in time; see motion.tsv")
+                     f"(another contrast, an artefact): they got the {whose}; see motion.tsv")
     return notes
 
 
 def _choices(job: SequenceJob, model: str) -> dict[str, Any]:
     fixed = Path(job.fixed).name if _is_file(job.fixed) else job.fixed
-    return {"fixed": fixed, "model": job.model, "linear_model": model, "smooth_frames": job.smooth, "interpolation": job.interpolation,
-            "settings": asdict(job.settings) if job.model == "deformable" else None}
+    weights = job.settings.weights and Path(job.settings.weights).name
+    return {"fixed": fixed, "method": job.method, "model": job.model, "linear_model": model, "smooth_frames": job.smooth,
+            "interpolation": job.interpolation,
+            "settings": asdict(replace(job.settings, weights=weights)) if job.deforms else None}
 
 
 def _pictured(motion: Motion, metrics: dict[str, Any], notes: list[str], folder: Path) -> None:
@@ -235,11 +296,16 @@ def _told(fits: Iterable[Fit], count: int, on_step: OnStep | None) -> Iterator[F
         yield fit
 
 
-def _check(series: Series, job: SequenceJob) -> None:
+def _opened(job: SequenceJob) -> Series:
+    """The frames; those of one slice that are to be deformed as 2-D images."""
+    series = open_series(job.frames)
     if len(series) < 2:
         raise InputError(f"{job.frames[0]}: holds one frame, expected several; for two images there is voxalign register")
-    if job.model == "deformable" and min(series.grid.shape) < 2:
-        raise InputError(f"{job.frames[0]}: one slice a frame cannot be deformed in 3-D: expected 2-D images or more slices")
+    return replace(series, flat=True) if job.deforms and series.grid.dim == 3 and min(series.grid.shape) == 1 else series
+
+
+def _as_frames(image: Image, series: Series) -> Image:
+    return plane(image) if series.flat else image
 
 
 def _is_file(name: str) -> bool:
