@@ -28,7 +28,7 @@ from voxalign.nn import UNet, build, count
 from voxalign.train import catalogue, loop, source, table
 from voxalign.train.recipe import Recipe, architecture
 
-WINDOW, SQUARINGS, PEOPLE, ROUNDS, WARM = 4, 7, 4, 2, 2  # radius, voxels; of the plain loop; images; of each; steps that do not count
+WINDOW, SQUARINGS, PEOPLE, ROUNDS, WARM = 4, 7, 6, 2, 2  # radius, voxels; of the plain loop; images; of each; steps that do not count
 _CONVOLUTIONS = {4: functional.conv2d, 5: functional.conv3d}
 _MODES = {4: "bilinear", 5: "trilinear"}
 
@@ -138,7 +138,7 @@ def written(folder: Path, size: int, dim: int) -> Path:
     for person in range(PEOPLE):
         coarse = torch.from_numpy(rng.random((1, 1, *[8] * dim), np.float32))
         fine = functional.interpolate(coarse, (size,) * dim, mode=_MODES[dim + 2])[0, 0].numpy()
-        vx.save(vx.Image(fine, np.eye(dim + 1)), folder / f"{person}.nii.gz")
+        vx.save(vx.Image(fine, vx.Grid(fine.shape, np.eye(dim + 1))), folder / f"{person}.nii.gz")
     return folder
 
 
