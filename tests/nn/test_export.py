@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 import torch
 
 from voxalign import nn
-from voxalign.core import UsageError, VoxalignError
+from voxalign.core import InputError, UsageError, VoxalignError
 from voxalign.nn import export, memory, predict
 
 onnx = pytest.importorskip("onnx")
@@ -12,8 +14,14 @@ pytest.importorskip("onnxruntime")
 SMALL = {"channels": (4, 6)}
 KINDS = [(nn.UNet(2, **SMALL, antisymmetric=True), (13, 18), "velocity"), (nn.UNet(3, **SMALL, stride=1), (7, 9, 6), "velocity"),
          (nn.Pyramid(2, **SMALL, hidden=4), (9, 14), "velocity"), (nn.Pyramid(3, **SMALL, hidden=4, radius=(1,)), (6, 5, 7), "velocity"),
-         (nn.Autoencoder(3, **SMALL), (5, 8, 9), "denoised"),
-         (nn.Classifier(2, **SMALL), (9, 8), "logit")]
+         (nn.Recurrent(2, **SMALL, hidden=4, rounds=2), (12, 9), "velocity"), (nn.Autoencoder(3, **SMALL), (5, 8, 9), "denoised"),
+         (nn.Translator(2, **SMALL), (9, 8), "translated"), (nn.Classifier(2, **SMALL), (9, 8), "logit"),
+         (nn.Critic(2, **SMALL), (9, 8), "logit"), (nn.Critic(2, **SMALL, images=2), (9, 8), "logit")]
+
+
+def images_of(architecture):
+    alone = isinstance(architecture, nn.Autoencoder) or (isinstance(architecture, nn.Critic) and architecture.images == 1)
+    return ["image"] if alone else ["fixed", "moving"]
 
 
 def awake(architecture):
@@ -29,22 +37,36 @@ def test_another_runtime_says_the_same(architecture, shape, answer, tmp_path):
     assert export.export_onnx(awake(architecture), tmp_path / "net.onnx", shape) < 1e-3
     model = onnx.load(tmp_path / "net.onnx")
     onnx.checker.check_model(model)
-    names = ["image"] if isinstance(architecture, nn.Autoencoder) else ["fixed", "moving"]
-    assert [i.name for i in model.graph.input] == names and [o.name for o in model.graph.output] == [answer]
+    assert [i.name for i in model.graph.input] == images_of(architecture) and [o.name for o in model.graph.output] == [answer]
     assert [p.name for p in tmp_path.iterdir()] == ["net.onnx"]
 
 
-@pytest.mark.parametrize("architecture", [nn.UNet(2, **SMALL), nn.Autoencoder(2, **SMALL), nn.Classifier(2, **SMALL)], ids=str)
+ANY_SIZE = [nn.UNet(2, **SMALL), nn.Autoencoder(2, **SMALL), nn.Translator(2, **SMALL), nn.Classifier(2, **SMALL)]
+
+
+@pytest.mark.parametrize("architecture", ANY_SIZE, ids=lambda v: type(v).__name__)
 def test_any_size_afterwards(architecture, tmp_path):
     module = awake(architecture)
     export.export_onnx(module, tmp_path / "net.onnx", (8, 12))
-    images = [torch.rand(1, 1, 15, 11) for _ in range(1 if isinstance(architecture, nn.Autoencoder) else 2)]
+    images = [torch.rand(1, 1, 15, 11) for _ in images_of(architecture)]
     assert export.compared(export._Plain(module), tmp_path / "net.onnx", images) < 1e-3
 
 
 def test_least_squares_have_no_form(tmp_path):
     with pytest.raises(UsageError, match="least squares"):
         export.export_onnx(awake(nn.AffineNet(2, **SMALL)), tmp_path / "net.onnx", (8, 8))
+
+
+def test_the_file_says_what_it_is(tmp_path):
+    architecture = nn.Pyramid(2, **SMALL, hidden=4)
+    export.export_onnx(awake(architecture), tmp_path / "net.onnx", (8, 8), {"inputs": {"spacing": 2.0}})
+    said = json.loads({p.key: p.value for p in onnx.load(tmp_path / "net.onnx").metadata_props}["voxalign"])
+    assert said["architecture"]["kind"] == "Pyramid" and said["inputs"] == {"spacing": 2.0}
+
+
+def test_a_shape_of_other_dimensions(tmp_path):
+    with pytest.raises(InputError, match="expected 2 numbers"):
+        export.export_onnx(awake(KINDS[0][0]), tmp_path / "net.onnx", (8, 8, 8))
 
 
 def test_a_file_that_says_something_else_is_not_left(tmp_path, monkeypatch):

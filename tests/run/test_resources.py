@@ -52,3 +52,35 @@ def test_the_registration_keeps_to_it():
         result = register(ball, ball, max_memory=most, initial="headers", loss="mse", iterations=1)
     assert result.configuration.settings.spacing > 0.5
     assert min(step.spacing for step in result.registration.history if step.stage == "deformable") > 0.5
+
+
+# ---------------------------------------------------------------- networks
+@pytest.fixture
+def weights(tmp_path):
+    """Of a pyramid that sees everything at 1 mm."""
+    torch = pytest.importorskip("torch")
+    from voxalign import nn
+    from voxalign.nn import weights
+
+    torch.manual_seed(0)
+    weights.save(tmp_path / "net.safetensors", nn.build(nn.Pyramid(3, channels=(8, 8), hidden=8, radius=(1,))),
+                 meta={"inputs": nn.Inputs(1.0, start="headers").as_dict()})
+    return str(tmp_path / "net.safetensors")
+
+
+def test_a_network_takes_what_its_own_grid_asks_for(weights):
+    near, far = _ball(32), _ball(32, 3.0)  # as many voxels; the network sees the latter on 96 x 96 x 96
+    settings = Settings(weights=weights, device="cpu")
+    assert memory_forecast(far, far, settings) == pytest.approx(memory_forecast(near, near, settings), rel=0.01)
+    assert memory_forecast(far, far, settings, "learned") > memory_forecast(near, near, settings, "learned") + 50e6
+    assert memory_forecast(near, near, settings, "learned+refine") >= memory_forecast(near, near, settings, "learned")
+    rigid = Settings(weights=weights, device="cpu", transform="rigid")  # the network takes no part
+    assert memory_forecast(near, near, rigid, "learned") == memory_forecast(near, near, rigid)
+
+
+def test_a_prediction_that_does_not_fit_is_refused_before_it_begins(weights):
+    ball = _ball(64)
+    need = memory_forecast(ball, ball, Settings(weights=weights, device="cpu"), "learned")
+    with pytest.raises(ResourceError, match="would be needed"):
+        register(ball, ball, method="learned", weights=weights, device="cpu", max_memory=0.9 * need / 1e9)
+    assert register(ball, ball, method="learned", weights=weights, device="cpu", max_memory=1.1 * need / 1e9)

@@ -16,6 +16,7 @@ from . import (
     compare,
     demo,
     evaluate,
+    export,
     info,
     longitudinal,
     methods,
@@ -34,7 +35,7 @@ from . import (
 from .output import say_error
 
 _COMMANDS = (register, apply, transform, sequence, longitudinal, template, population, process, run, evaluate, compare, train,
-             search, info, view, methods, demo, selftest)
+             search, export, info, view, methods, demo, selftest)
 _EPILOG = """exit codes: 0 done, 1 a bug of ours, 2 usage, 3 bad input, 4 finished but the verdict is FAIL, 5 memory or disk,
 6 refused for security, 130 interrupted. Not a medical device."""
 

@@ -52,7 +52,7 @@ class Recurrent(nn.Module):
 
     def begin(self, fixed: Tensor) -> Memory:
         """Before the first frame: nothing is known, nothing has moved."""
-        batch, lattice = len(fixed), [-(-n // self.stride) for n in fixed.shape[2:]]
+        batch, lattice = len(fixed), [(n + self.stride - 1) // self.stride for n in fixed.shape[2:]]  # ONNX rounds quotients to 0
         return Memory(fixed.new_zeros(batch, self.architecture.hidden, *lattice), fixed.new_zeros(batch, self.architecture.dim, *lattice))
 
     def step(self, fixed: Tensor, frame: Tensor, memory: Memory) -> Memory:

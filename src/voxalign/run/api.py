@@ -185,7 +185,7 @@ def affordable(pair: Pair, configuration: Configuration) -> Configuration:
     ------
     ResourceError : even on a coarse grid it does not fit.
     """
-    settings = within_memory(*pair.masked, configuration.settings, configuration.max_memory)
+    settings = within_memory(*pair.masked, configuration.settings, configuration.max_memory, configuration.method)
     return replace(configuration, settings=settings)
 
 

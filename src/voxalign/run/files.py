@@ -168,7 +168,7 @@ def plan(job: Job) -> dict[str, Any]:
     return {"out": str(job.out), "configuration": loaded.configuration.as_dict(),
             "inputs": {name: str(path) for name, path in job.inputs.given().items()},
             "fixed": repr(pair.fixed.grid), "moving": repr(pair.moving.grid),
-            "memory_forecast_mb": round(memory_forecast(*pair.masked, loaded.configuration.settings) / 1e6),
+            "memory_forecast_mb": round(memory_forecast(*pair.masked, loaded.configuration.settings, loaded.configuration.method) / 1e6),
             "memory_available_mb": round((memory_available() or 0) / 1e6), "warnings": messages}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..core import Image, InputError, ResourceError
 from ..register import Settings
 from ..register.deformable import working_image
+from ..register.device import chosen
 from ..register.prepare import scale
 from .checks import warn
 
@@ -23,6 +24,9 @@ _WRITTEN = 70  # a working voxel, while the map, its inverse and the moved image
 _WORKING = {"mi": 77, "nmi": 77, "mse": 80, "ncc": 80, "mind": 200}  # a working voxel of a deformation, by loss
 _WORKING_OTHERS = 104
 _WORKING_2D = 138  # for any loss: 2-D arrays are lifted to three dimensions
+_TORCH = 350e6  # torch itself, and its first convolution
+_NETWORK = 1.7  # what a process takes for each byte that `nn.memory` counts: copies that convolutions make
+_BY_NETWORK = {"learned": False, "learned+refine": True, "features": True}  # whether the engine deforms afterwards
 _LOOK = 64  # voxels along an axis that the body is looked for in
 _COARSER = 2 ** (1 / 3)  # factor between the working resolutions tried; each halves the voxels
 _COARSEST = 16  # times the fixed image's own spacing
@@ -37,15 +41,32 @@ def limit_threads(count: int) -> None:
         os.environ.update(dict.fromkeys(_THREAD_VARIABLES, str(count)))
 
 
-def memory_forecast(fixed: Image, moving: Image, settings: Settings) -> int:
-    """Bytes that a registration takes at its peak, within a quarter."""
+def memory_forecast(fixed: Image, moving: Image, settings: Settings, method: str = "classical") -> int:
+    """Bytes that a registration takes at its peak, within a quarter; with a network, within a half, and none of a GPU's.
+
+    Raises
+    ------
+    UsageError, InputError, SecurityError : the method's weights cannot be used, see `register.learned.opened`.
+    """
     images = fixed.grid.size + moving.grid.size
-    stages = [_LINEAR * images + _READ * fixed.grid.size]
-    if settings.transform == "deformable":
+    stages = [_LINEAR * images + _READ * fixed.grid.size, _network(fixed, settings, method)]
+    if settings.transform == "deformable" and _BY_NETWORK.get(method, True):
         working = _working_voxels(fixed, settings.spacing)
         loss = _WORKING.get(settings.loss, _WORKING_OTHERS) if fixed.dim == 3 else _WORKING_2D
         stages += [loss * working, _WRITTEN * working + _READ * fixed.grid.size, _SCORED * fixed.grid.size + 24 * working]
     return int(_BASE + _READ * images + max(stages))
+
+
+def _network(fixed: Image, settings: Settings, method: str) -> float:
+    """Bytes that a method's network takes on the CPU, where it is computed there and has a part."""
+    if method not in _BY_NETWORK or settings.transform != "deformable" or settings.device == "cuda" or chosen(settings.device) != "cpu":
+        return 0
+    from ..register.learned import opened
+
+    network = opened(settings.weights, fixed.dim, "cpu")
+    from ..nn.memory import memory_forecast as of_network
+
+    return _TORCH + _NETWORK * of_network(network.module.architecture, network.inputs.grid(fixed.grid).shape)
 
 
 def _working_voxels(fixed: Image, spacing: float | None) -> float:
@@ -73,7 +94,7 @@ def memory_available() -> int | None:
     return min(limits, default=None)
 
 
-def within_memory(fixed: Image, moving: Image, settings: Settings, most: float = 0) -> Settings:
+def within_memory(fixed: Image, moving: Image, settings: Settings, most: float = 0, method: str = "classical") -> Settings:
     """The settings, with a coarser working resolution if the registration would not fit otherwise; what is changed is said.
 
     Parameters
@@ -84,14 +105,14 @@ def within_memory(fixed: Image, moving: Image, settings: Settings, most: float =
     ------
     ResourceError : even on a coarse grid it does not fit.
     """
-    limit, need = most * 1e9 or memory_available(), memory_forecast(fixed, moving, settings)
+    limit, need = most * 1e9 or memory_available(), memory_forecast(fixed, moving, settings, method)
     if limit is None or need <= limit:
         return settings
     misfit = f"about {need / 1e9:.1f} GB of memory would be needed and {limit / 1e9:.1f} GB may be used"
     finest, own = settings.spacing, float(fixed.grid.spacing.min())
     for step in range(1, int(np.log(_COARSEST) / np.log(_COARSER)) + 1) if settings.transform == "deformable" else ():
         coarser = replace(settings, spacing=round(max(finest or 0, own) * _COARSER**step, 4))
-        if memory_forecast(fixed, moving, coarser) <= limit:
+        if memory_forecast(fixed, moving, coarser, method) <= limit:
             warn(f"{misfit}: the deformation is worked out on voxels of {coarser.spacing:.3g} mm")
             return coarser
     raise ResourceError(f"{misfit}: crop or resample the images (voxalign process), or take a larger machine")
