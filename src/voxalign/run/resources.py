@@ -66,7 +66,7 @@ def _network(fixed: Image, settings: Settings, method: str) -> float:
     network = opened(settings.weights, fixed.dim, "cpu")
     from ..nn.memory import memory_forecast as of_network
 
-    return _TORCH + _NETWORK * of_network(network.module.architecture, network.inputs.grid(fixed.grid).shape)
+    return _TORCH + _NETWORK * of_network(network.module.architecture, network.inputs.grid(fixed).shape)
 
 
 def _working_voxels(fixed: Image, spacing: float | None) -> float:
