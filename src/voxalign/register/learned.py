@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Compose, Grid, Identity, Image, InputError, Transform, UsageError, compose
+from ..core import Compose, Grid, Identity, Image, InputError, Transform, UsageError, compose, kernels
 from ..core.sample import pull
 from ..losses import loss
 from ..nn import AffineNet, Classifier, Inputs, Pyramid
@@ -31,6 +31,9 @@ from .zoo import shipped
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..nn.familiar import Familiar
+
+BY_ENGINE = ("affine", "similarity", "rigid")  # starts after which a prediction has something to be better than
 _LINEAR_SHARE = 0.8  # of the work, for progress; of a refinement the prediction is about a tenth
 _FADE = 12  # voxels beyond the images at most, over which a velocity fades
 _FEATURES = 6  # combinations of learned features that the engine aligns
@@ -46,11 +49,13 @@ class Learned:
     ----------
     module : on its device, ready to predict.
     name : for notes: the architecture and the beginning of the hash of the weights.
+    familiar : what images it learned from, if its file says so.
     """
 
     module: nn.Module
     inputs: Inputs
     name: str
+    familiar: Familiar | None = None
 
 
 def learned(fixed: Image, moving: Image, settings: Settings | None = None, initial: Transform | None = None,
@@ -146,8 +151,11 @@ def _loaded(path: str, stamp: int, device: str) -> Learned:
     from ..nn import weights
 
     module, meta = weights.load(path, device)
+    from ..nn.familiar import Familiar
+
     short = weights.digest(module.state_dict())[:12]
-    return Learned(module, Inputs.from_dict(meta.get("inputs")), f"{type(module.architecture).__name__} {short}")
+    familiar = Familiar.from_dict(meta["familiar"]) if "familiar" in meta else None
+    return Learned(module, Inputs.from_dict(meta.get("inputs")), f"{type(module.architecture).__name__} {short}", familiar)
 
 
 # ---------------------------------------------------------------- one pair
@@ -215,23 +223,50 @@ def _predicted(pair: _Pair, initial: Transform | None, device: str) -> Registrat
         return replace(start, notes=(*start.notes, f"the network {network.name} was not used: it deforms, and transform is "
                                                    f"{pair.settings.transform}"))
     grid = network.inputs.grid(pair.fixed)
-    transform = _said(network, pair, grid, start.transform)
+    arrays = seen(network, pair.fixed, grid), seen(network, pair.moving, grid, start.transform)
+    start = replace(start, notes=(*start.notes, *_strange(network, arrays)))
+    transform = _said(network, pair, grid, arrays, start.transform)
     step = Step("predict", 0, 0, 0.0, 1.0, float(grid.spacing.min()))
+    if transform is None:
+        return pair.ended(start, start.transform, f"what {network.name} predicted was not used: the images agree less with it than "
+                                                  "without", device, step)
     return pair.ended(start, transform, f"predicted by {network.name} at {grid.spacing.min():.3g} mm", device, step)
 
 
-def _said(network: Learned, pair: _Pair, grid: Grid, start: Transform) -> Transform:
-    """The network's answer, before ``start``, as a transform in mm."""
+def _strange(network: Learned, arrays: tuple[NDArray, NDArray]) -> tuple[str, ...]:
+    """A warning for each image that is unlike those that the network learned from."""
+    if network.familiar is None:
+        return ()
+    import torch
+
+    from ..nn.familiar import description
+
+    device = next(network.module.parameters()).device
+    found = [network.familiar.strangeness(description(network.module, torch.from_numpy(a).to(device))) for a in arrays]
+    return tuple(f"the {name} image is unlike what {network.name} learned from ({value:.1f} times as far off as 995 of 1000 of those)"
+                 for name, value in zip(("fixed", "moving"), found, strict=True) if value > 1)
+
+
+def _said(network: Learned, pair: _Pair, grid: Grid, arrays: tuple[NDArray, NDArray], start: Transform) -> Transform | None:
+    """The network's answer, before ``start``, as a transform in mm; None if it makes things worse."""
     from ..nn.predict import predict
 
-    arrays = seen(network, pair.fixed, grid), seen(network, pair.moving, grid, start)
     smoothness = pair.settings.smoothness
     if pair.lenient and not getattr(network.module.architecture, "conditioned", False):
         smoothness = None
     said = predict(network.module, *arrays, smoothness)
     if isinstance(network.module.architecture, AffineNet):
         return compose([affine(said.matrix[0].double().cpu().numpy(), grid), start])
+    if network.inputs.start in BY_ENGINE and not _agrees_more(*arrays, said.displacement()[0].cpu().numpy()):
+        return None
     return compose([velocity(said.velocity[0].cpu().numpy(), grid, said.stride), start])
+
+
+def _agrees_more(fixed: NDArray, moving: NDArray, u: NDArray) -> bool:
+    """Whether the first channels share more information after moving along u (D, *S), voxels, than before."""
+    shared = loss("mi")
+    moved = kernels.warp(moving[0], np.ascontiguousarray(u, np.float32))
+    return bool(shared(fixed[0], moved) < shared(fixed[0], moving[0]))
 
 
 def seen(network: Learned, image: Image, grid: Grid, transform: Transform | None = None) -> NDArray[np.float32]:

@@ -147,6 +147,8 @@ def _train(job: Training, device: str, crew: Any, on_step: Callable[[Any], None]
     about = {"inputs": inputs.as_dict(), "people": source.people.get("train", 0), "task": job.recipe.task}
     run = loop.Run(job.out, job.start, job.tensorboard, job.profile, about, crew)
     state = loop.train(task, network, run, on_step)
+    if crew.leads and job.recipe.synthesise:
+        loop.remember(task, job.out / loop.WEIGHTS)
     record = {"steps": state.step, "best_step": state.course.best_step, "parameters": nn.count(network), "people": source.people,
               "validation": state.history[-1] if state.history else {}, "weights": loop.WEIGHTS, "recipe": job.recipe.as_dict()}
     if crew.leads and task.count("test"):

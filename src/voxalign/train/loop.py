@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..core import InputError, UsageError, VoxalignError
 from ..io import write_json
-from ..nn import weights
+from ..nn import Pyramid, weights
+from ..nn.familiar import learn
 from . import checkpoint, privacy
 from .checkpoint import State
 from .monitor import Board, named, profiled
@@ -22,6 +23,7 @@ from .schedule import rate_at
 from .tasks import Scores, Task
 
 CHECKPOINT, WEIGHTS, HISTORY = "checkpoint.safetensors", "weights.safetensors", "history.json"
+_REMEMBERED = 200  # steps whose images say what is familiar
 _NOISE_KEY, _PEOPLE_KEY, _INITIAL_KEY = 0x0D0153, 0x0DE0DE, 0x1217
 
 
@@ -233,6 +235,15 @@ def keep(task: Task, state: State, run: Run, scores: Scores) -> None:
 
 def _finite(scores: Scores) -> Scores:
     return {name: round(value, 6) for name, value in scores.items() if math.isfinite(value)}
+
+
+def remember(task: Task, path: Path) -> None:
+    """Add to a file of weights what images its network learned from (`nn.familiar`), if it can tell and they were enough."""
+    network, about = weights.load(path, task.device)
+    if not isinstance(network.architecture, Pyramid) or task.recipe.steps < _REMEMBERED:
+        return
+    images = (sample.image for step in range(_REMEMBERED) for sample in task.pair(task.training_generator(step, 0))[:2])
+    weights.save(path, network, meta=about | {"familiar": learn(network, images).as_dict()})
 
 
 def scored_file(task: Task, path: Path, part: str) -> Scores:
