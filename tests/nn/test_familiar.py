@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from voxalign import nn
-from voxalign.nn.familiar import Familiar, description, learn
+from voxalign.nn.familiar import Familiar, described, learn
 from voxalign.train import synthesise
 from voxalign.train.randomness import generator
 
@@ -28,14 +28,14 @@ def familiar(network):
 
 
 def test_images_of_the_same_kind_are_familiar(network, familiar):
-    strange = [familiar.strangeness(description(network, drawn(number))) for number in range(1000, 1100)]
+    strange = [familiar.strangeness(described(network, drawn(number))) for number in range(1000, 1100)]
     assert np.mean(np.array(strange) > 1) < 0.1
 
 
 @pytest.mark.parametrize("image", [torch.rand(1, 32, 32, generator=generator("cpu", 1)),
                                    (torch.arange(32) % 2).float().expand(1, 32, 32), torch.full((1, 32, 32), 5.0)])
 def test_others_are_not(network, familiar, image):
-    assert familiar.strangeness(description(network, image)) > 1
+    assert familiar.strangeness(described(network, image)) > 1
 
 
 def test_the_distance_is_that_of_mahalanobis():
@@ -47,5 +47,5 @@ def test_the_distance_is_that_of_mahalanobis():
 
 
 def test_through_json(network, familiar):
-    again, image = Familiar.from_dict(json.loads(json.dumps(familiar.as_dict()))), description(network, drawn(7))
+    again, image = Familiar.from_dict(json.loads(json.dumps(familiar.as_dict()))), described(network, drawn(7))
     assert again.strangeness(image) == pytest.approx(familiar.strangeness(image), rel=1e-2)

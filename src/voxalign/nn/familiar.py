@@ -1,7 +1,7 @@
 """Whether an image looks like those that a network learned from, by what its own encoder sees of it."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 _AXES = 12  # principal directions in which images are told apart
 _MOST = 0.995  # of the images that it learned from count as familiar
@@ -64,15 +65,21 @@ class Familiar:
 
 
 @torch.no_grad()
-def description(network: nn.Module, image: Tensor) -> NDArray[np.float64]:
-    """Means and deviations of the features of an image (C, *S) at every level of a pyramid's encoder, (N,)."""
-    levels = [level[0].flatten(1) for level in network.features(image[None])]
+def description(features: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Means and deviations over space of the features of one image (C, *S), level by level, of length 1 everywhere, (N,)."""
+    levels = [level.flatten(1) for level in features]
     return torch.cat([part for level in levels for part in (level.mean(1), level.std(1))]).double().cpu().numpy()
+
+
+@torch.no_grad()
+def described(network: nn.Module, image: Tensor) -> NDArray[np.float64]:
+    """`description` of an image (C, *S) that a pyramid sees."""
+    return description([functional.normalize(level, dim=1)[0] for level in network.features(image[None])])
 
 
 def learn(network: nn.Module, images: Iterable[Tensor]) -> Familiar:
     """What is familiar to a network, from images (C, *S) that it learned from."""
-    return Familiar.of(np.stack([description(network, image) for image in images]))
+    return Familiar.of(np.stack([described(network, image) for image in images]))
 
 
 def _short(values: NDArray) -> list[float]:

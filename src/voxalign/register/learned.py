@@ -31,6 +31,7 @@ from .zoo import shipped
 if TYPE_CHECKING:
     from torch import nn
 
+    from ..nn import AffinePrediction, Prediction
     from ..nn.familiar import Familiar
 
 BY_ENGINE = ("affine", "similarity", "rigid")  # starts after which a prediction has something to be better than
@@ -224,8 +225,8 @@ def _predicted(pair: _Pair, initial: Transform | None, device: str) -> Registrat
                                                    f"{pair.settings.transform}"))
     grid = network.inputs.grid(pair.fixed)
     arrays = seen(network, pair.fixed, grid), seen(network, pair.moving, grid, start.transform)
-    start = replace(start, notes=(*start.notes, *_strange(network, arrays)))
-    transform = _said(network, pair, grid, arrays, start.transform)
+    transform, strange = _said(network, pair, grid, arrays, start.transform)
+    start = replace(start, notes=(*start.notes, *strange))
     step = Step("predict", 0, 0, 0.0, 1.0, float(grid.spacing.min()))
     if transform is None:
         return pair.ended(start, start.transform, f"what {network.name} predicted was not used: the images agree less with it than "
@@ -233,22 +234,20 @@ def _predicted(pair: _Pair, initial: Transform | None, device: str) -> Registrat
     return pair.ended(start, transform, f"predicted by {network.name} at {grid.spacing.min():.3g} mm", device, step)
 
 
-def _strange(network: Learned, arrays: tuple[NDArray, NDArray]) -> tuple[str, ...]:
+def _strange(network: Learned, said: Prediction | AffinePrediction) -> tuple[str, ...]:
     """A warning for each image that is unlike those that the network learned from."""
     if network.familiar is None:
         return ()
-    import torch
-
     from ..nn.familiar import description
 
-    device = next(network.module.parameters()).device
-    found = [network.familiar.strangeness(description(network.module, torch.from_numpy(a).to(device))) for a in arrays]
+    found = [network.familiar.strangeness(description([level[k] for level in said.features])) for k in (0, 1)]
     return tuple(f"the {name} image is unlike what {network.name} learned from ({value:.1f} times as far off as 995 of 1000 of those)"
                  for name, value in zip(("fixed", "moving"), found, strict=True) if value > 1)
 
 
-def _said(network: Learned, pair: _Pair, grid: Grid, arrays: tuple[NDArray, NDArray], start: Transform) -> Transform | None:
-    """The network's answer, before ``start``, as a transform in mm; None if it makes things worse."""
+def _said(network: Learned, pair: _Pair, grid: Grid, arrays: tuple[NDArray, NDArray],
+          start: Transform) -> tuple[Transform | None, tuple[str, ...]]:
+    """The network's answer, before ``start``, as a transform in mm (None if it makes things worse), and warnings."""
     from ..nn.predict import predict
 
     smoothness = pair.settings.smoothness
@@ -256,10 +255,11 @@ def _said(network: Learned, pair: _Pair, grid: Grid, arrays: tuple[NDArray, NDAr
         smoothness = None
     said = predict(network.module, *arrays, smoothness)
     if isinstance(network.module.architecture, AffineNet):
-        return compose([affine(said.matrix[0].double().cpu().numpy(), grid), start])
+        return compose([affine(said.matrix[0].double().cpu().numpy(), grid), start]), ()
+    strange = _strange(network, said)
     if network.inputs.start in BY_ENGINE and not _agrees_more(*arrays, said.displacement()[0].cpu().numpy()):
-        return None
-    return compose([velocity(said.velocity[0].cpu().numpy(), grid, said.stride), start])
+        return None, strange
+    return compose([velocity(said.velocity[0].cpu().numpy(), grid, said.stride), start]), strange
 
 
 def _agrees_more(fixed: NDArray, moving: NDArray, u: NDArray) -> bool:
