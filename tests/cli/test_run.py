@@ -28,4 +28,6 @@ def test_refusals(pair, tmp_path, capsys):
     assert main(["run", "lesion-follow-up", "-o", str(tmp_path)]) == 2 and "needs fixed (image)" in capsys.readouterr().err
     assert main(["run", "lesion-follow-up", "-o", str(tmp_path), "--input", "lesion"]) == 2 and "NAME=FILE" in capsys.readouterr().err
     assert main(["compare", "-o", str(tmp_path), "--way", "fast"]) == 2 and "no pair" in capsys.readouterr().err
+    words = ["compare", "-o", str(tmp_path / "c"), "-f", str(pair[0]), "-m", str(tmp_path / "no.nii.gz"), "--way", "fast"]
+    assert main(words) == 3 and "no such file" in capsys.readouterr().err and not (tmp_path / "c").exists()
     assert main(["compare", "-o", str(tmp_path), "-f", str(pair[0]), "-m", str(pair[1])]) == 2 and "one way" in capsys.readouterr().err

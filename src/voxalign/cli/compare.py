@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from . import options
-from .output import say_json, say_table
+from .output import say_json, say_table, say_warnings
 
 _FILES = ("fixed-mask", "moving-mask", "fixed-labels", "moving-labels", "fixed-points", "moving-points")
 _DESCRIPTION = """Run several ways of registering on the same pairs, each in a process of its own, and write one table of accuracy, time,
@@ -32,7 +32,7 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, and print the means."""
+    """Compare, and print the means and what failed; 3 if nothing could be run."""
     from ..run.compare import Comparison, compare, summary
     from ..run.ways import Way, read_cases, read_ways
 
@@ -40,22 +40,26 @@ def run(arguments: argparse.Namespace) -> int:
     cases = read_cases(arguments.cases) if arguments.cases else _pair(arguments)
     rows = compare(Comparison(cases, ways, arguments.out, arguments.threads), _show)
     means = summary(rows)
+    say_warnings(f"{row['case']} by {row['way']}: {row['error']}" for row in rows if row["error"])
     if arguments.json:
         say_json({"out": str(arguments.out), "rows": rows, "summary": means})
     else:
         say_table(means | {"results": str(arguments.out)})
-    return 0
+    return 3 if all(row["error"] for row in rows) else 0
 
 
 def _pair(arguments: argparse.Namespace) -> tuple:
     """The one case of the command line."""
     from ..core import UsageError
+    from ..run.files import Inputs
     from ..run.ways import Case
 
     if arguments.fixed is None or arguments.moving is None:
         raise UsageError("no pair: expected -f FIXED -m MOVING, or --cases TABLE")
     names = ("fixed", "moving", *(name.replace("-", "_") for name in _FILES))
-    return (Case("pair", {name: path for name in names if (path := getattr(arguments, name)) is not None}),)
+    files = {name: path for name in names if (path := getattr(arguments, name)) is not None}
+    Inputs(**files)  # one pair that cannot be read is an error; one of many is a row
+    return (Case("pair", files),)
 
 
 def _show(row: dict, part: float) -> None:

@@ -87,5 +87,6 @@ def _say(outcome: dict, as_json: bool) -> None:
         return
     from ..run.operations import Judged
 
-    say_table({name: value.verdict.summary() if isinstance(value, Judged) else value for name, value in outcome["scores"].items()})
+    say_table({name: value.verdict.summary() if isinstance(value, Judged) else {key: each for key, each in value.items() if each != {}}
+               for name, value in outcome["scores"].items()})
     say_table({"note": outcome["notes"], "seconds": round(sum(outcome["seconds"].values()), 2), "results": outcome["out"]})

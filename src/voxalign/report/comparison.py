@@ -50,5 +50,6 @@ def _panel(axis: Any, name: str, ways: Sequence[str], rows: Sequence[Mapping[str
             axis.plot(values, [place] * len(values), "o", color="#08519c", markersize=3, alpha=0.6)
     axis.set_yticks(range(len(ways)), ways, parse_math=False)
     axis.invert_yaxis()
+    axis.set_xlim(0, axis.get_xlim()[1] if axis.dataLim.x1 > 0 else 1)  # no number here is negative; all 0 is not centred
     axis.set_title(_TITLES.get(name, name), fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
