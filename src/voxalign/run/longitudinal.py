@@ -177,7 +177,7 @@ def _paged(found: Course, changes: list[dict[str, Any]], folder: Path) -> None:
     from ..report.page import Section, note, render, table
 
     rows = [(row["label"], f"{row['from']} to {row['to']}", row["from_ml"], row["to_ml"], row["value_percent"],
-             f"{row['low']:.2f} to {row['high']:.2f}") for row in changes]
+             f"{row['low']:.2f} to {row['high']:.2f}" if row["low"] == row["low"] else "-") for row in changes]
     body = table(("label", "times", "before, ml", "after, ml", "change, %", "95 % interval"), rows)
     grid = found.space.grid
     remark = note(f"Measured in the space between {len(found.transforms)} time points, {grid!r}. Percent of the mean of both volumes.")
