@@ -28,6 +28,7 @@ def test_all_results_are_there_and_swapping_times_negates_changes(files, tmp_pat
     found = longitudinal_files(LongitudinalJob(times, tmp_path / "a", labels))
     swapped = longitudinal_files(LongitudinalJob(times[::-1], tmp_path / "b", labels[::-1], report=False))
     assert {p.name for p in (tmp_path / "a").iterdir()} == set(OUTPUTS)
+    assert (tmp_path / "a" / "report.html").read_text().count("data:image/jpeg") == 1  # where it changed
     back = {row["label"]: row for row in swapped["changes"]}
     for row in found["changes"]:
         assert row["value_percent"] == pytest.approx(-back[row["label"]]["value_percent"], abs=1e-6)

@@ -37,6 +37,7 @@ def test_all_results_are_there_and_agree(series, tmp_path):
     assert np.allclose(aligned.frame(2).data, resample(frame, GRID, transform).data, atol=1e-3 * frame.data.max())
     assert outcome.metrics["temporal_deviation_percent"]["after"] < 0.6 * outcome.metrics["temporal_deviation_percent"]["before"]
     record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert not any("vary more" in note for note in record["notes"])
     assert record["inputs"]["frames"]["name"] == "moving.nii.gz" and str(tmp_path) not in json.dumps(record)
     assert [step.fraction for step in steps] == sorted(step.fraction for step in steps)
 
@@ -117,9 +118,10 @@ def test_what_comes_later_changes_nothing_before(breath, network, tmp_path):
         for number in range(3):
             append(frames.frame(number))
     for name, path in (("whole", breath), ("short", tmp_path / "short.nii.gz")):
-        sequence_files(SequenceJob((path,), tmp_path / name, method="recurrent", settings=network, report=False))
+        outcome = sequence_files(SequenceJob((path,), tmp_path / name, method="recurrent", settings=network, report=False))
     one, other = (io.load_transform(tmp_path / name / "transforms" / "0002.h5") for name in ("whole", "short"))
     assert np.array_equal(one(PLANE.corners()), other(PLANE.corners()))
+    assert "vary more" in outcome.record["notes"][-1]  # chance does no good
 
 
 def test_networks_that_cannot_be_used(breath, network, tmp_path):

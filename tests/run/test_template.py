@@ -38,6 +38,7 @@ def made(images, tmp_path_factory):
 def test_all_results_are_there(made):
     out, found = made
     assert {p.name for p in out.iterdir()} == {*OUTPUTS, "rounds"} and found["images"] == 6
+    assert (out / "report.html").read_text().count("data:image/jpeg") == 2  # the template, and its sharpness
     assert found["sharpness"][1] > found["sharpness"][0]
     assert [row["kind"] for row in read_table(out / "rounds.tsv")] == ["affine", "deformable"]
     grid = io.load(out / "template.nii.gz").grid

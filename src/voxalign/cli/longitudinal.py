@@ -47,7 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
         progress.close()
     say_warnings(found.get("run", {}).get("warnings", []))
     short = {key: value for key, value in found.items() if key not in ("run", "changes")}
-    lines = [f"label {row['label']}, {row['from']} to {row['to']}: {row['value_percent']:+.2f} % ({row['low']:+.2f} to {row['high']:+.2f})"
+    lines = [f"label {row['label']}, {row['from']} to {row['to']}: {row['value_percent']:+.2f} % {_interval(row)}"
              for row in found.get("changes", [])]
     say_json(found) if arguments.json else say_table({"change": lines, **short})
     return 0
+
+
+def _interval(row: dict) -> str:
+    known = row["low"] == row["low"]  # small structures have none
+    return f"({row['low']:+.2f} to {row['high']:+.2f})" if known else "(too small for an interval)"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import io
-from ..core import Image, InputError, Transform, UsageError, compose, resample
+from ..core import Identity, Image, InputError, Transform, UsageError, compose, resample
 from ..metrics.deformation import SMALLEST, jacobian_determinant
 from ..register.midspace import MidSpace, deformations, mid_space
 from ..register.result import OnStep
@@ -174,14 +174,21 @@ def _written(found: Course, changes: list[dict[str, Any]], folder: Path) -> None
 
 
 def _paged(found: Course, changes: list[dict[str, Any]], folder: Path) -> None:
-    from ..report.page import Section, note, render, table
+    from ..report.draw import jpeg
+    from ..report.page import Section, note, render, strip, table
+    from ..report.plots import changes as drawn
+    from ..report.scene import Scene
 
+    mean, last = found.space.mean, len(found.transforms)
+    figure = drawn(Scene(mean, mean, Identity(mean.dim)), found.change_map(0, last - 1), "percent; orange grew, purple shrank")
+    shown = strip(jpeg(figure), "Local change of volume over the outlines of the mean", f"Change of volume from time 1 to time {last}.")
     rows = [(row["label"], f"{row['from']} to {row['to']}", row["from_ml"], row["to_ml"], row["value_percent"],
-             f"{row['low']:.2f} to {row['high']:.2f}") for row in changes]
+             f"{row['low']:.2f} to {row['high']:.2f}" if row["low"] == row["low"] else "-") for row in changes]
     body = table(("label", "times", "before, ml", "after, ml", "change, %", "95 % interval"), rows)
     grid = found.space.grid
     remark = note(f"Measured in the space between {len(found.transforms)} time points, {grid!r}. Percent of the mean of both volumes.")
-    io.write_text(folder / REPORT, render("Change over time", [Section("Volumes", body, remark)], f"{len(found.transforms)} time points"))
+    sections = [Section("Where", shown), Section("Volumes", body, remark)]
+    io.write_text(folder / REPORT, render("Change over time", sections, f"{len(found.transforms)} time points"))
 
 
 def _arm(name: str, rows: list[dict[str, str]], visits: list[str]) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from .. import io
 from ..core import Image, InputError, Transform, UsageError, resample
 from ..core.errors import choose
+from ..filters.threshold import otsu_split
 from ..io.sequence import Series, open_series, plane, writing
 from ..register import Settings
 from ..register.device import chosen
@@ -30,6 +31,7 @@ METHODS = ("classical", "recurrent")
 FIXED = ("mean", "first", "middle")
 OUTPUTS = ("aligned.nii.gz", "mean.nii.gz", "motion.tsv", "motion.png", "transforms", REPORT, RECORD)
 _IN_MEAN = 20  # frames, spread over the sequence, that the mean is made of: so many at most,
+_MORE = 1.05  # times as much variation after alignment that is worth a remark
 _MEAN_BYTES = 400e6  # and no more than take this much memory, but three
 
 
@@ -118,7 +120,7 @@ def sequence_files(job: SequenceJob, on_step: OnStep | None = None) -> SequenceO
         motion, spread = _WAYS[job.method](series, fixed, job, _Output(claim.staging, on_step))
         metrics = _metrics(motion, job, model, spread)
         write_motion(motion, claim.staging / "motion.tsv", series.seconds)
-        notes = _notes(motion, model, job, series.flat)
+        notes = [*_notes(motion, model, job, series.flat), *_worse(*spread)]
         if job.report:
             _pictured(motion, metrics, notes, claim.staging)
         record = begun.record(_choices(job, model), notes, messages)
@@ -214,9 +216,9 @@ class _Spread:
 
     @property
     def percent(self) -> float:
-        """Median over the brighter half of the standard deviation over time, in percent of the mean."""
-        bright = self.mean > np.median(self.mean)
-        deviation = np.sqrt(self.squares[bright] / max(self.count - 1, 1)) / self.mean[bright]
+        """Median, where there is a body, of the standard deviation over time, in percent of how much brighter than the darkest it is."""
+        bright = self.mean > otsu_split(self.mean)
+        deviation = np.sqrt(self.squares[bright] / max(self.count - 1, 1)) / (self.mean[bright] - self.mean.min())
         return 100 * float(np.median(deviation)) if bright.any() else float("nan")
 
 
@@ -260,6 +262,13 @@ def _notes(motion: Motion, model: str, job: SequenceJob, flat: bool) -> list[str
     return notes
 
 
+def _worse(before: float, after: float) -> list[str]:
+    """A remark if alignment did no good."""
+    text = (f"voxels vary more over time than before ({after:.3g} for {before:.3g} %): the frames moved less than can be told, or the "
+            "method (or its weights) does not suit them")
+    return [text] if after > _MORE * before else []
+
+
 def _choices(job: SequenceJob, model: str) -> dict[str, Any]:
     fixed = Path(job.fixed).name if _is_file(job.fixed) else job.fixed
     weights = job.settings.weights and Path(job.settings.weights).name
@@ -279,10 +288,10 @@ def _pictured(motion: Motion, metrics: dict[str, Any], notes: list[str], folder:
     turned = {"rotation": moved[-1]} if dim == 2 else {f"about {axis}": row for axis, row in zip("xyz", moved[dim:], strict=True)}
     figure = curves([("shift, mm", dict(zip("xyz", moved[:dim], strict=False))), ("rotation, degrees", turned),
                      ("framewise displacement, mm", {"framewise displacement": motion.framewise_displacement}),
-                     ("confidence, 0 to 1", {"confidence": motion.confidence})])
+                     ("confidence, 0 to 1", {"confidence": motion.confidence})], odd=np.flatnonzero(motion.uncertain))
     save(figure, folder / "motion.png")
     shown = picture((folder / "motion.png").read_bytes(), "Shift, rotation, framewise displacement and confidence of every frame",
-                    "Motion of every frame against the fixed image, at its middle.")
+                    "Motion of every frame against the fixed image, at its middle. Frames that could not be aligned are shaded.")
     flat = {f"{name}, {part}" if part else name: value for name, values in metrics.items()
             for part, value in (values.items() if isinstance(values, dict) else [("", values)])}
     sections = [Section("Motion", shown), Section("Numbers", facts({k.replace("_", " "): v for k, v in flat.items()}))]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import io
-from ..core import Image, UsageError, resample
+from ..core import Identity, Image, UsageError, resample
 from ..metrics.deformation import SMALLEST, jacobian_determinant
 from ..register import Settings
 from ..register.result import OnStep
@@ -147,12 +147,17 @@ def _page(last: Round, sharp: list[float]) -> str:
     from ..report.draw import jpeg
     from ..report.motion import curves
     from ..report.page import Section, facts, note, render, strip
+    from ..report.plots import greys
+    from ..report.scene import Scene
 
+    scene = Scene(last.mean, last.mean, Identity(last.mean.dim))
+    shown = strip(jpeg(greys(scene, scene.fixed_shades)), "Planes through the middle of the template",
+                  f"The mean of {len(last.transforms)} images, each brought to the middle of their shapes.")
     drawn = strip(jpeg(curves([("sharpness, per mm", {"sharpness": sharp})], "round")), "Sharpness of the template after each round",
                     "Root of the mean squared slope in the body: it grows as long as the images agree better.")
     grid = last.mean.grid
     numbers = facts({"images": len(last.transforms), "grid": repr(grid), "rounds": len(sharp) - 1})
-    return render("Template", [Section("Rounds", drawn), Section("Numbers", numbers, note("Round 0 is affine."))])
+    return render("Template", [Section("Template", shown), Section("Rounds", drawn), Section("Numbers", numbers, note("Round 0 is affine."))])
 
 
 def _choices(job: TemplateJob) -> dict[str, Any]:
