@@ -1,18 +1,14 @@
 """Structures that hardly count among voxels."""
-from dataclasses import replace
-
-import numpy as np
 import pytest
 import torch
 from tolerances import RARE
 
-import voxalign as vx
-from voxalign.nn import Prediction, weights
-from voxalign.train import loop, objective, source, table
+from voxalign.nn import Prediction
+from voxalign.train import objective
 from voxalign.train.objective import Batch
 from voxalign.train.randomness import generator
 from voxalign.train.recipe import Recipe
-from voxalign.train.tasks import Registration, choose_labels, dice_by_structure, one_hot
+from voxalign.train.tasks import choose_labels, dice_by_structure, one_hot
 
 
 def scene(shift: int, rare: int) -> torch.Tensor:
@@ -51,49 +47,3 @@ def test_rare_structures_are_drawn_as_often_as_others():
     drawn = {balance: sum(int(10 in choose_labels(generator("cpu", 3, n), labels, 3, balance).tolist()) for n in range(150))
              for balance in (True, False)}
     assert drawn[True] > 25 and drawn[False] < 8
-
-
-# ---------------------------------------------------------------- a network
-RECIPE = Recipe(widths=(8, 8, 8), image_weight=0, smoothness=0.3, steps=60, rate=5e-3, warm_up=5, validate_every=60, augment=0.0, batch=4,
-                average=0.95, start="headers", validation=0.2, test=0.2, threads=1, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory):
-    """Sixteen people: a large disc, and in it, wherever it likes, a spot of 1 % of the labelled voxels."""
-    folder, rng, (y, x) = tmp_path_factory.mktemp("rare"), np.random.default_rng(0), np.indices((40, 40)) - 19.5
-    grid = vx.Grid((40, 40), np.eye(3))
-    for kind in ("images", "labels"):
-        (folder / kind).mkdir()
-    for number in range(16):
-        labels, (a, b) = (y**2 + x**2 < 256).astype(np.uint8), rng.uniform(-3, 3, 2)
-        labels[(y - a) ** 2 + (x - b) ** 2 < 2.9] = 2
-        image = np.array([0, 0.4, 1])[labels] + 0.02 * rng.standard_normal(labels.shape)
-        vx.save(vx.Image(image, grid), folder / "images" / f"p{number}.nii.gz")
-        vx.save(vx.Image(labels, grid, is_label=True), folder / "labels" / f"p{number}.nii.gz")
-        assert 0.005 < (labels == 2).sum() / (labels > 0).sum() < 0.015
-    return folder
-
-
-def dice_of_others(task, network=None) -> np.ndarray:
-    """Of disc and spot, mean over pairs of people who were not trained on; without a network as they lie."""
-    found = []
-    for pair in task.source.pairs["test"] + task.source.pairs["validation"]:
-        fixed, moving = (task.source.store.sample(k) for k in pair)
-        with torch.no_grad():
-            u = torch.zeros(2, 40, 40) if network is None else objective.displacement(network(fixed.image[None], moving.image[None]))[0]
-        dice = dice_by_structure(fixed.labels, moving.labels, u)
-        found.append([dice[1], dice[2]])
-    return np.mean(found, 0)
-
-
-def test_a_network_learns_to_move_a_rare_structure_if_balanced(people, tmp_path):
-    dice = {}
-    for balance in (False, True):
-        recipe = replace(RECIPE, balance=balance)
-        task, out = Registration(recipe, source.from_table(table.read(people), recipe)), tmp_path / str(balance)
-        out.mkdir()
-        loop.train(task, loop.fresh(task.network, recipe), loop.Run(out))
-        dice[balance] = dice_of_others(task, weights.load(out / loop.WEIGHTS)[0])
-    before = dice_of_others(task)
-    assert dice[True][1] > max(dice[False][1], before[1]) + RARE and dice[True][0] > 0.95
