@@ -14,6 +14,7 @@ APART = Strength(3.0, 0.015, 0.03, 0.015, (2.5, 0.2))
 
 
 def main() -> None:
+    """Four pairs a family."""
     figure, panels = plt.subplots(3, 8, figsize=(12, 4.6), facecolor="black")
     for row, (name, draw) in zip(panels, synthesise.FAMILIES.items(), strict=True):
         for number in range(4):

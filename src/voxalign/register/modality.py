@@ -37,8 +37,13 @@ def likeness_anywhere(fixed: Scaled, moving: Scaled, start: Transform, spacing: 
     here = likeness(fixed, moving, start, spacing)
     if here > ONE:
         return here
-    pose, found = searched(fixed, moving, sizes=False)
+    pose, found = searched(*(_in_memory(image) for image in (fixed, moving)), sizes=False)
     return here if found.confidence < TRUSTED else max(here, likeness(fixed, moving, pose, spacing))
+
+
+def _in_memory(image: Scaled) -> Scaled:
+    """In NumPy arrays, wherever it is."""
+    return Scaled(arrays.as_numpy(image.data), image.grid, None if image.mask is None else arrays.as_numpy(image.mask))
 
 
 def _correlation(fixed: Scaled, moved: Scaled, inside: NDArray[np.bool_]) -> float:

@@ -108,7 +108,7 @@ def equalised(level: Scaled, size: int) -> NDArray[np.float32]:
 
 def near(level: Scaled) -> NDArray[np.bool_]:
     """The body and one voxel around it, as far as they count."""
-    around = kernels.separable(foreground(level)[None].astype(np.float32), [np.ones(3, np.float32)] * level.grid.dim, False)[0]
+    around = kernels.separable(arrays.as_floats(foreground(level))[None], [np.ones(3, np.float32)] * level.grid.dim, False)[0]
     inside = around > 0.5
     return inside if level.mask is None else inside & level.mask
 
