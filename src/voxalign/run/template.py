@@ -157,8 +157,8 @@ def _page(last: Round, sharp: list[float]) -> str:
                     "Root of the mean squared slope in the body: it grows as long as the images agree better.")
     grid = last.mean.grid
     numbers = facts({"images": len(last.transforms), "grid": repr(grid), "rounds": len(sharp) - 1})
-    about = note("Round 0 is affine.")
-    return render("Template", [Section("Template", shown), Section("Rounds", drawn), Section("Numbers", numbers, about)])
+    sections = [Section("Template", shown), Section("Rounds", drawn), Section("Numbers", numbers, note("Round 0 is affine."))]
+    return render("Template", sections)
 
 
 def _choices(job: TemplateJob) -> dict[str, Any]:
