@@ -82,6 +82,7 @@ def test_one_slice_is_a_plane(across, tmp_path, rng):
     assert plane(whole) is whole and plane(series.frame(0)).dim == 2
 
 
+@pytest.mark.filterwarnings("ignore::voxalign.InputWarning")
 def test_refusals(frames, tmp_path):
     with pytest.raises(InputError, match="announced"), writing(tmp_path / "a.nii.gz", 2) as append:
         append(frames[0])

@@ -89,7 +89,7 @@ def test_names(bent):
     with pytest.raises(UsageError, match="'adam'"):
         configure(assignments=["optimiser=adm"])
     assert set(SOLVERS) == set(configure.__globals__["HINTS"]["optimiser"].__args__) and set(RULES) < set(SOLVERS)
-    assert deform.__defaults__[-2] == "gauss-newton"
+    assert deform.__defaults__[-1] == "gauss-newton"
 
 
 def test_keypoints_start(bent):

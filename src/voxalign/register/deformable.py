@@ -23,7 +23,6 @@ from .prepare import Scaled, foreground
 _MARGIN = 12  # voxels of the finest level kept around the foreground; the map is the identity at their outer end
 _RAMP = 4  # voxels over which it becomes so
 _WINDOW = 4  # steps over which progress is judged
-_RESUMED = 2  # of the finest levels, when what the coarser ones would find is known
 _AROUND = 8  # voxels around what either image shows that take part in a level; nothing but background lies beyond
 
 
@@ -116,21 +115,16 @@ def levels(grid: Grid) -> list[float]:
 
 
 def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity: Regularity,
-             constraints: Constraints = Constraints(), optimiser: str = "gauss-newton",
-             begin: Transform | None = None) -> Iterator[Progress]:
+             constraints: Constraints = Constraints(), optimiser: str = "gauss-newton") -> Iterator[Progress]:
     """Deform the moving images of ``channels`` onto the fixed ones, all by one map; ``iterations`` are per level, coarse to fine.
 
-    ``optimiser``: one of `descent.RULES` steps by the forces alone; any other name is the Gauss-Newton step. ``begin``: a map of the fixed
-    space to itself that is roughly right: only the finest levels go on from it.
+    ``optimiser``: one of `descent.RULES` steps by the forces alone; any other name is the Gauss-Newton step.
     """
     u, grid = None, None
-    spacings = levels(channels[0].fixed.grid)
-    for number, (spacing, steps) in enumerate(zip(spacings, iterations, strict=True)):
-        if begin is not None and number < len(spacings) - _RESUMED:
-            continue
+    for number, (spacing, steps) in enumerate(zip(levels(channels[0].fixed.grid), iterations, strict=True)):
         here = [channel.at(spacing, number) for channel in channels]
         level = _Level(here, regularity, constraints, optimiser)
-        u = _begun(begin, level.grid, here[0].fixed.data) if u is None else refine(u, grid, level.grid)
+        u = arrays.full((level.grid.dim, *level.grid.shape), 0, here[0].fixed.data) if u is None else refine(u, grid, level.grid)
         grid = level.grid
         for iteration, (value, new) in enumerate(level.descend(u, steps)):
             u = new
@@ -223,17 +217,6 @@ def _hold_faces(u: NDArray[np.float32]) -> None:
             face = u.swapaxes(axis, 0)
             face[i] *= i / width
             face[n - 1 - i] *= i / width
-
-
-def _begun(begin: Transform | None, grid: Grid, like: NDArray) -> NDArray[np.float32]:
-    """A map of the fixed space as a displacement in voxels of ``grid``, on the device of ``like``; zero without one."""
-    if begin is None:
-        return arrays.full((grid.dim, *grid.shape), 0, like)
-    points = grid.points()
-    voxels = np.moveaxis((begin(points) - points) @ np.linalg.inv(grid.affine[:-1, :-1]).T, -1, 0)
-    u = arrays.like(np.ascontiguousarray(voxels), like)
-    _hold_faces(u)
-    return u
 
 
 def refine(u: NDArray, grid: Grid, onto: Grid) -> NDArray[np.float32]:

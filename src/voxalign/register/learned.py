@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Compose, Grid, Identity, Image, InputError, Transform, UsageError, compose, kernels
+from ..core import Grid, Identity, Image, InputError, Transform, UsageError, compose, kernels
 from ..core.sample import pull
 from ..losses import loss
 from ..nn import AffineNet, Classifier, Inputs, Pyramid
@@ -23,7 +23,7 @@ from . import deformable, initialise
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, onto, scale
-from .register import _BENDING, STEPS, _isotropic, as_linear, per_level, register, resume
+from .register import _BENDING, STEPS, _isotropic, per_level, register
 from .result import OnStep, Registration, Step
 from .settings import Settings
 from .zoo import shipped
@@ -82,19 +82,9 @@ def refined(fixed: Image, moving: Image, settings: Settings | None = None, initi
     settings = settings or Settings()
     first = best_effort(lambda device: _predicted(_Pair(fixed, moving, settings, _part(on_step, 0.0, 0.3), True), initial, device),
                         settings.device)
-    second = _gone_on(fixed, moving, settings, first.transform, _part(on_step, 0.3, 1.0), guide)
+    second = register(fixed, moving, settings, first.transform, _part(on_step, 0.3, 1.0), guide)
     notes = first.notes + tuple(note for note in second.notes if not note.startswith("the initial transform"))
     return replace(second, history=first.history + second.history, notes=notes, start_confidence=first.start_confidence)
-
-
-def _gone_on(fixed: Image, moving: Image, settings: Settings, start: Transform, on_step: OnStep | None,
-             guide: Guide | None) -> Registration:
-    """The engine from a prediction on: a deformation before a linear map is improved as a whole, anything else is kept or replaced."""
-    chain = start.transforms if isinstance(start, Compose) else (start,)
-    linear = as_linear(chain[-1], fixed.grid)
-    if linear is None or as_linear(start, fixed.grid) is not None:
-        return register(fixed, moving, settings, start, on_step, guide)
-    return resume(fixed, moving, settings, linear, compose(chain[:-1]), on_step, guide)
 
 
 def features(fixed: Image, moving: Image, settings: Settings | None = None, initial: Transform | None = None,

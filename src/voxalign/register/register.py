@@ -1,7 +1,7 @@
 """The classical method: initialise, then linear, then deformable, coarse to fine."""
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -58,28 +58,11 @@ def register(fixed: Image, moving: Image, settings: Settings | None = None, init
     if fixed.dim != moving.dim:
         raise InputError(f"fixed image is {fixed.dim}-D and moving image is {moving.dim}-D: expected two of one dimension")
     settings = settings or Settings()
-    return _ran(fixed, moving, settings, on_step, guide, lambda run: run.align(initial))
-
-
-def resume(fixed: Image, moving: Image, settings: Settings, start: Linear, found: Transform, on_step: OnStep | None = None,
-           guide: Guide | None = None) -> Registration:
-    """`register` from a deformation that is roughly right on: the whole map stays as smooth as any other, and coarse levels are left out.
-
-    Parameters
-    ----------
-    start : linear, fixed mm -> moving mm.
-    found : the deformation before it, of the fixed space to itself, mm.
-    """
-    return _ran(fixed, moving, settings, on_step, guide, lambda run: run.resume(start, found))
-
-
-def _ran(fixed: Image, moving: Image, settings: Settings, on_step: OnStep | None, guide: Guide | None,
-         way: Callable[[_Run], Transform]) -> Registration:
     looks = suited(fixed, moving)
 
     def align(device: str) -> Registration:
         run = _Run(scale(fixed, device), scale(moving, device), settings, on_step, guide or Guide(), looks)
-        transform = way(run)
+        transform = run.align(initial)
         return Registration(transform, fixed.grid, moving.grid, tuple(run.history), tuple(run.notes), name(device), run.confidence)
 
     return best_effort(align, settings.device if guide is None else "cpu")  # what guides is NumPy
@@ -102,7 +85,7 @@ class _Run:
 
     def align(self, initial: Transform | None) -> Transform:
         """The whole way."""
-        known = as_linear(initial, self.fixed.grid) if initial is not None else None
+        known = _as_linear(initial, self.fixed.grid) if initial is not None else None
         if initial is not None and known is None:
             self.notes.append("the initial transform is not linear: it is kept, and only a deformation is added to it")
             found, self.terms = initial, self._choose_terms(initial)
@@ -113,11 +96,6 @@ class _Run:
         if self.settings.begin == "discrete":
             found = compose([self._far(found), found])
         return compose([self._deformable(found), found])
-
-    def resume(self, start: Linear, found: Transform) -> Transform:
-        """From a deformation that is known."""
-        self.terms = self._choose_terms(start)
-        return compose([self._deformable(start, found), start])
 
     # ---------------------------------------------------------------- linear
     @property
@@ -175,8 +153,8 @@ class _Run:
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
         return deformable.as_transform(*discrete.start(fixed, onto(self.moving, fixed.grid, start)))
 
-    def _deformable(self, start: Transform, begin: Transform | None = None) -> Transform:
-        """The deformation before ``start`` that brings the images together, from ``begin`` on if that is known."""
+    def _deformable(self, start: Transform) -> Transform:
+        """The deformation before ``start`` that brings the images together."""
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
         grid, spacings = fixed.grid, deformable.levels(fixed.grid)
         steps = per_level(self.settings.iterations or PRESETS[self.looks[0]].get("iterations", STEPS), len(spacings))
@@ -187,7 +165,7 @@ class _Run:
         share = _LINEAR_SHARE if self.history else 0.0
         progress = None
         constraints = self.guide.constraints(start)
-        for progress in deformable.optimise(channels, steps, regularity, constraints, self.settings.optimiser, begin):
+        for progress in deformable.optimise(channels, steps, regularity, constraints, self.settings.optimiser):
             before = work[progress.level - 1] if progress.level else 0.0
             part = (before + (work[progress.level] - before) * (progress.iteration + 1) / steps[progress.level]) / work[-1]
             self._step("deformable", progress.level, progress.iteration, progress.loss, share + (1 - share) * part, progress.grid)
@@ -275,7 +253,7 @@ def _isotropic(radius: int, grid: Grid) -> tuple[int, ...]:
     return tuple(max(round(radius * a), 1) if n > 1 else 0 for a, n in zip(aspect, grid.shape, strict=True))
 
 
-def as_linear(transform: Transform, grid: Grid) -> Linear | None:
+def _as_linear(transform: Transform, grid: Grid) -> Linear | None:
     """``transform`` as one rigid or affine matrix about the middle of ``grid``; None if it is not linear."""
     parts = transform.parts()
     if parts is None or any(isinstance(part, Field) for part in parts):
