@@ -19,7 +19,7 @@ def main() -> None:
     for row, (name, draw) in zip(panels, synthesise.FAMILIES.items(), strict=True):
         for number in range(4):
             g = generator("cpu", 1, number)
-            made = synthesise.pair(g, draw(g, (80, 96, 80)), APART)
+            made = synthesise.pair(g, draw(g, (80, 96, 80)), APART, alike=0.35)
             for panel, image, what in ((row[2 * number], made.fixed, "fixed"), (row[2 * number + 1], made.moving, "moving")):
                 panel.imshow(image[0, :, :, 40].T, cmap="gray", origin="lower", vmin=0, vmax=1)
                 panel.set_title(f"{name}, {what}", color="white", fontsize=7)

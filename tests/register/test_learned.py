@@ -20,13 +20,13 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def saved(path, architecture, start="headers", **inputs):
-    """Random weights, made large enough to move things by some voxels."""
+def saved(path, architecture, start="headers", size=0.5, **inputs):
+    """Random weights, those of the head of this ``size``, so that things move."""
     torch.manual_seed(0)
     module = nn.build(architecture)
     for name, value in module.named_parameters():
         if "head" in name:
-            torch.nn.init.normal_(value, std=0.5)
+            torch.nn.init.normal_(value, std=size)
     weights.save(path, module, meta={"inputs": nn.Inputs(start=start, **inputs).as_dict()})
     return str(path)
 
@@ -145,6 +145,15 @@ def test_refinement_goes_on_from_there(pair, trained):
     found, result = error(pair, method="learned+refine", weights=trained)
     assert found < 0.9 * classical
     assert {step.stage for step in result.registration.history} >= {"affine", "predict", "deformable"}
+
+
+def test_a_prediction_that_makes_things_worse_is_not_used(pair, tmp_path):
+    file = saved(tmp_path / "net.safetensors", nn.Pyramid(2, channels=(8, 12, 16), hidden=12), start="affine", size=50.0)
+    result = vx.register(pair.fixed, pair.moving, method="learned", weights=file)
+    plain = vx.register(pair.fixed, pair.moving, transform="affine")
+    assert any("was not used" in note for note in result.registration.notes), result.registration.notes
+    points = pair.fixed.grid.points()
+    assert np.abs(result.transform(points) - plain.transform(points)).max() < LEARNED_STORAGE_MM
 
 
 def test_features_deform(tmp_path):

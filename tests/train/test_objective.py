@@ -89,6 +89,49 @@ def test_points_and_known_fields_are_in_mm():
     assert float(found["points"]) == pytest.approx(25 * 4) and float(found["field"]) == pytest.approx(2 * (np.sqrt(2 + 0.1**2) - 0.1))
 
 
+@pytest.mark.parametrize("shape", [(12, 10), (11, 9), (8, 7, 6)])
+def test_a_coarser_batch_means_the_same(shape):
+    """Points and maps go on to the same places; labels keep their volume where the sizes divide."""
+    dim = len(shape)
+    field = torch.full((1, dim, *shape), 3.0)
+    point = torch.tensor([[4.0] * dim])
+    coarse = Batch(torch.rand(1, 1, *shape), torch.rand(1, 1, *shape), None, None, [point], [point + 3], field).coarser(2)
+    assert coarse.fixed.shape[2:] == tuple((n + 1) // 2 for n in shape)
+    assert torch.allclose(coarse.field, torch.tensor(1.5))
+    assert torch.allclose(coarse.moving_points[0] - coarse.fixed_points[0], torch.tensor(1.5))
+    assert torch.allclose(coarse.fixed_points[0], torch.tensor(1.75))  # voxel 4 lies a quarter before the middle of voxels 4 and 5
+
+
+def test_labels_alone_are_compared_on_the_lattice_of_the_velocity():
+    """The velocity that brings a square back has the least loss, on either way of comparing."""
+    labels = [torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 16, 16)]
+    labels[0][..., 4:10, 4:10], labels[1][..., 6:12, 4:10] = 1, 1
+    batch = Batch(*labels, *labels)
+    for weight in (0.0, 1e-9):  # with any weight on intensities at full resolution, else on the lattice
+        recipe = Recipe(image_weight=weight, loss="mse", smoothness=0)
+        found = []
+        for voxels in (0.0, 1.0, 2.0):
+            velocity = torch.zeros(1, 2, 8, 8)
+            velocity[:, 0] = voxels / 2
+            found.append(float(objective.terms(Prediction(velocity, (16, 16), 2), batch, recipe)["labels"]))
+        assert found[0] > found[1] > found[2] and found[2] == pytest.approx(0, abs=1e-5)
+
+
+def test_features_that_tell_places_apart_are_not_confused():
+    g = torch.Generator().manual_seed(0)
+    here = torch.nn.functional.normalize(torch.randn(1, 16, 8, 8, generator=g), dim=1)
+    moved = here.roll(2, 2)  # what is at x lies at x + 2 voxels of the lattice, 4 of the images
+    images, counts = torch.zeros(1, 1, 16, 16), torch.ones(1, 16, 16)
+    counts[:, 12:] = 0  # leaves the image
+    field = torch.zeros(1, 2, 16, 16)
+    field[:, 0] = 4
+    right, wrong = (float(objective.confusion([torch.cat([here, moved])], Batch(images, images, field=f, counts=counts)))
+                    for f in (field, 0 * field))
+    assert right < 0.5 < wrong
+    assert float(objective.confusion([torch.ones(2, 4, 8, 8) / 2], Batch(images, images, field=field, counts=counts))) == pytest.approx(
+        math.log(48), rel=1e-3)  # features that are all alike: no better than chance
+
+
 def test_smoothness_weighs_what_the_network_was_told():
     prediction = Prediction(torch.randn(1, 2, 6, 6, generator=torch.Generator().manual_seed(1)), (6, 6))
     batch = Batch(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 6, 6))

@@ -1,13 +1,18 @@
 """Made pairs: places, looks, and the known map between them."""
+import numpy as np
 import pytest
 import torch
 from people import SHAPE
 
+import voxalign as vx
+from voxalign.core import Grid, Image
 from voxalign.nn import fields
-from voxalign.train import augment, look, place, synthesise
+from voxalign.train import augment, look, place, source, synthesise, table
 from voxalign.train.data import Sample
 from voxalign.train.randomness import generator, smooth_noise
-from voxalign.train.tasks import dice_by_structure
+from voxalign.train.recipe import Recipe
+from voxalign.train.tasks import Registration, dice_by_structure
+from voxalign.transforms import Affine
 
 FAMILIES = list(synthesise.FAMILIES)
 
@@ -37,7 +42,7 @@ def test_places_can_be_undone(shape):
 def test_the_known_map_is_true(family, shape):
     """Labels of the moving image, brought back along it, are those of the fixed one (but for rounding at outlines)."""
     g = generator("cpu", 7)
-    made = synthesise.pair(g, synthesise.FAMILIES[family](g, shape), place.Strength(15, 0.05, 0.1, 0.05, (2.0, 0.3)))
+    made = synthesise.pair(g, synthesise.FAMILIES[family](g, shape), place.Strength(15, 0.05, 0.1, 0.05, (2.0, 0.3)), alike=0.35)
     index = (made.field + fields.lattice(shape, made.field)).round().long()
     back = made.moving_labels[tuple(i.clamp(0, n - 1) for i, n in zip(index, shape, strict=True))]
     counts = made.counts > 0
@@ -59,7 +64,7 @@ def test_the_known_map_is_exact_between_smooth_drawings():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_made_images_are_images(family):
     g = generator("cpu", 11)
-    made = [synthesise.pair(g, synthesise.FAMILIES[family](g, (24, 20, 22)), place.Strength()) for _ in range(3)]
+    made = [synthesise.pair(g, synthesise.FAMILIES[family](g, (24, 20, 22)), place.Strength(), alike=0.35) for _ in range(3)]
     for pair in made:
         for image in (pair.fixed, pair.moving):
             assert image.shape == (1, 24, 20, 22) and image.min() >= 0 and image.max() <= 1 and image.std() > 0.02
@@ -70,7 +75,7 @@ def test_unmatched_content_does_not_count():
     missing = 0
     for seed in range(20):
         g = generator("cpu", 13, seed)
-        made = synthesise.pair(g, synthesise.shapes(g, (30, 30)), place.Strength(0, 0, 0, 0, (0.0, 0.3)))
+        made = synthesise.pair(g, synthesise.shapes(g, (30, 30)), place.Strength(0, 0, 0, 0, (0.0, 0.3)), alike=0.35)
         missing += float((made.counts[3:-3, 3:-3] == 0).any())
     assert 0 < missing < 12  # some of the pairs, about 15 %
 
@@ -125,3 +130,53 @@ def test_dice_of_structures():
     assert dice_by_structure(fixed, moving, u) == {1: pytest.approx(0.5), 2: 0.0}
     u[0] = 1
     assert dice_by_structure(fixed, moving, u) == {1: 1.0, 2: 1.0}
+
+
+# ---------------------------------------------------------------- label maps of several people
+SPOTS = np.array([[5.0, 6, 7], [20, 8, 9], [7, 22, 10], [19, 21, 20], [8, 9, 22], [14, 14, 14]])
+
+
+@pytest.fixture
+def two_maps(tmp_path):
+    """Spots of two people, on different grids, the second's moved by a known affine map (mm); and that map."""
+    matrix = np.eye(4)
+    matrix[:3] = [[1.1, 0.05, 0, 4], [0, 0.95, -0.04, -3], [0.03, 0, 1.05, 2]]
+    (tmp_path / "labels").mkdir()
+    for name, centres, spacing in (("ann", SPOTS, 1.0), ("ben", SPOTS @ matrix[:3, :3].T + matrix[:3, 3], 0.8)):
+        grid = Grid((46, 42, 48), np.diag([spacing, spacing, spacing, 1.0]))
+        away = np.linalg.norm(grid.points()[..., None, :] - centres, axis=-1)
+        vx.save(Image(np.where(away.min(-1) < 2.5, away.argmin(-1) + 1, 0).astype(np.int16)[None], grid, None, True),
+                tmp_path / "labels" / f"{name}.nii.gz")
+    return tmp_path, Affine(matrix)
+
+
+def test_people_are_laid_on_each_other_by_their_structures(two_maps):
+    folder, truth = two_maps
+    first, second = source.by_structures(table.read(folder)).values()
+    here = first.inverse()(SPOTS)
+    assert np.abs(second(here) - truth(SPOTS)).max() < 0.3  # centres of spots of voxels
+    assert np.abs(here.mean(0)).max() < 3  # about the middle of the common space
+
+
+@pytest.mark.parametrize("family", ["maps", "people"])
+def test_pairs_of_label_maps(two_maps, family):
+    recipe = Recipe(synthesise=(family,), stripped=(6,), shape=(24, 24, 24), spacing=1.5, validation=0, test=0, apart=0.1)
+    made = Registration(recipe, source.from_table(table.read(two_maps[0]), recipe))
+    drawn = [made.pair(made.training_generator(step, 0)) for step in range(8)]
+    assert {known is None for _, _, known, _ in drawn} == {family == "people"}
+    has_spot = {bool((fixed.labels == 6).any()) for fixed, *_ in drawn}
+    assert has_spot == {True, False}  # half of them are stripped of it, both images alike
+    assert all((fixed.labels == 6).any() == (moving.labels == 6).any() for fixed, moving, *_ in drawn)
+    overlap = np.mean([list(dice_by_structure(f.labels, m.labels, torch.zeros(3, 24, 24, 24)).values()) for f, m, *_ in drawn
+                       if not (f.labels == 6).any()])
+    assert overlap > 0.4  # they lie on each other
+
+
+def test_like_contrasts_are_functions_of_each_other():
+    """Ranks of the means of labels agree or are reversed if contrasts are alike, and seldom if not."""
+    def agreement(alike, number):
+        ranks = [means[1:].argsort().argsort().float() for means in synthesise._contrasts(generator("cpu", number), 12, alike)]
+        return abs(float(torch.corrcoef(torch.stack(ranks))[0, 1]))
+
+    for number in range(5):
+        assert agreement(1.0, number) == pytest.approx(1) and agreement(0.0, number) < 0.9

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options
@@ -23,11 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run it, and print the true error and where the results are."""
     from ..run.demo import demonstrate
 
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         content = demonstrate(arguments.out, arguments.seed, not arguments.no_report, arguments.overwrite, progress)
-    finally:
-        progress.close()
     say_warnings(content.pop("warnings"))
     say_json(content) if arguments.json else say_table(content)
     return 0

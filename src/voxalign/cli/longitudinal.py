@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options
@@ -36,15 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.trial) == bool(arguments.times):
         raise UsageError("give either the IMAGEs of one body or --trial TABLE")
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         if arguments.trial:
             found = trial_files(arguments.trial, arguments.out, arguments.overwrite, progress)
         else:
             found = longitudinal_files(LongitudinalJob(tuple(arguments.times), arguments.out, tuple(arguments.labels), arguments.spacing,
                                                        overwrite=arguments.overwrite), progress)
-    finally:
-        progress.close()
     say_warnings(found.get("run", {}).get("warnings", []))
     short = {key: value for key, value in found.items() if key not in ("run", "changes")}
     lines = [f"label {row['label']}, {row['from']} to {row['to']}: {row['value_percent']:+.2f} % {_interval(row)}"

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options
@@ -35,10 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     job = PopulationJob(arguments.template, arguments.table, arguments.out, arguments.effect, tuple(arguments.others), arguments.labels,
                         arguments.smooth, arguments.permutations, arguments.seed, arguments.overwrite)
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         found = population_files(job, progress)
-    finally:
-        progress.close()
     say_json(found) if arguments.json else say_table(found)
     return 0

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options
@@ -55,11 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
         planned = plan(job)
         say_json(planned) if arguments.json else say_table(planned)
         return 0
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         outcome = register_files(job, progress)
-    finally:
-        progress.close()
     say_warnings(outcome.record["warnings"])
     say_json(outcome.as_dict()) if arguments.json else say_table(outcome.summary())
     return 4 if outcome.failed else 0

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options
@@ -61,11 +62,8 @@ def _run(arguments: argparse.Namespace) -> dict:
         raise UsageError("PIPELINE and -o are needed: voxalign run lesion-follow-up -f FIXED -m MOVING -o OUT; --list shows what there is")
     job = PipelineJob(pipeline(arguments.pipeline).with_settings(arguments.set), _inputs(arguments), arguments.out, arguments.keep,
                       Choose(arguments.frame, arguments.channel), arguments.overwrite)
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         return run_pipeline(job, progress)
-    finally:
-        progress.close()
 
 
 def _inputs(arguments: argparse.Namespace) -> dict[str, Path]:

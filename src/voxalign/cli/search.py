@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options, train
@@ -32,12 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     from ..run.search import axis, search_files
     from ..run.train import Training
 
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         job = Training(arguments.out, train.recipe(arguments), arguments.data)
         content = search_files(job, [axis(text) for text in arguments.axes], arguments.trials, progress)
-    finally:
-        progress.close()
     if arguments.json:
         say_json(content)
         return 0

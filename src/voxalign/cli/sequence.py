@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from ..run import methods
@@ -48,11 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = configure({"weights": arguments.weights, "device": arguments.device}, ["loss=lncc", *arguments.set]).settings
     job = SequenceJob(tuple(arguments.frames), arguments.out, arguments.fixed, arguments.transform, arguments.method, arguments.mask,
                       arguments.smooth, arguments.interpolation, settings, not arguments.no_report, arguments.overwrite)
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         outcome = sequence_files(job, progress)
-    finally:
-        progress.close()
     say_warnings(outcome.record["warnings"])
     say_json(outcome.as_dict()) if arguments.json else say_table(outcome.summary())
     return 0

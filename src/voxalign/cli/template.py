@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options
@@ -35,11 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = configure({"preset": arguments.preset}, arguments.set).settings
     job = TemplateJob(tuple(arguments.images), arguments.out, arguments.rounds, arguments.spacing, arguments.jobs, settings,
                       arguments.overwrite)
-    progress = Progress()
-    try:
+    with closing(Progress()) as progress:
         found = template_files(job, progress)
-    finally:
-        progress.close()
     say_warnings(found["run"]["warnings"])
     say_json(found) if arguments.json else say_table({key: value for key, value in found.items() if key != "run"})
     return 0

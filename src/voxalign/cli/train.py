@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 from pathlib import Path
 
 from . import options
@@ -56,11 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         job = Training(arguments.out, recipe(arguments), arguments.data, arguments.atlas, arguments.atlas_labels, arguments.start,
                        arguments.translator, arguments.tensorboard, arguments.profile, arguments.overwrite)
-        progress = Progress()
-        try:
+        with closing(Progress()) as progress:
             content = train_files(job, progress)
-        finally:
-            progress.close()
     say_json(content) if arguments.json else say_table({k: v for k, v in content.items() if k != "recipe"})
     return 0
 

@@ -15,7 +15,8 @@ from ..filters.geometry import crop_to_foreground, reorient, shrunk
 from ..filters.normalise import robust_range
 
 INTENSITY = "intensity"
-STARTS = ("affine", "similarity", "rigid", "headers", "centres", "moments")
+BY_ENGINE = ("affine", "similarity", "rigid")  # starts that are linear registrations
+STARTS = (*BY_ENGINE, "headers", "centres", "moments")
 _LOOK = 64  # voxels along the longest side, enough to see where the foreground ends
 _MARGIN = 0.07  # of that side, around the foreground
 _BRIGHTEST = 1.5  # where intensities are cut, dark being 0 and bright 1

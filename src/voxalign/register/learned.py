@@ -18,6 +18,7 @@ from ..core.sample import pull
 from ..losses import loss
 from ..nn import AffineNet, Classifier, Inputs, Pyramid
 from ..nn.architecture import REGISTRATION
+from ..nn.inputs import BY_ENGINE
 from ..transforms import Affine, Velocity
 from . import deformable, initialise
 from .device import best_effort, name
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from ..nn import AffinePrediction, Prediction
     from ..nn.familiar import Familiar
 
-BY_ENGINE = ("affine", "similarity", "rigid")  # starts after which a prediction has something to be better than
 _LINEAR_SHARE = 0.8  # of the work, for progress; of a refinement the prediction is about a tenth
 _FADE = 12  # voxels beyond the images at most, over which a velocity fades
 _FEATURES = 6  # combinations of learned features that the engine aligns

@@ -2,10 +2,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import io
 from ..core import Grid, Image, InputError, InputWarning, resample
 
 _FEW_VOXELS = 64
@@ -35,6 +38,14 @@ def check_image(image: Image, name: str) -> None:
         raise InputError(f"{name}: every voxel is {values.flat[0]:.6g}, expected contrast; is it the right file?")
     if image.is_label or looks_like_labels(image.array):
         warn(f"{name}: looks like a label map, not like an image; labels go with --fixed-labels and --moving-labels")
+
+
+def loaded(paths: Sequence[Path]) -> list[Image]:
+    """Images of files, each as `check_image` wants it."""
+    images = [io.load(path) for path in paths]
+    for image, path in zip(images, paths, strict=True):
+        check_image(image, str(path))
+    return images
 
 
 def looks_like_labels(values: NDArray) -> bool:

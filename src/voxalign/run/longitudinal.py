@@ -16,7 +16,7 @@ from ..metrics.deformation import SMALLEST, jacobian_determinant
 from ..register.midspace import MidSpace, deformations, mid_space
 from ..register.result import OnStep
 from .api import collected
-from .checks import check_image
+from .checks import loaded
 from .interrupt import stopping
 from .output import RECORD, REPORT, check_folder, claimed
 from .study import Begun, read_table, tell, write_table
@@ -103,9 +103,7 @@ def longitudinal_files(job: LongitudinalJob, on_step: OnStep | None = None) -> d
     check_folder(job.out, job.overwrite, files.values(), OUTPUTS)
     with collected() as messages, claimed(job.out) as claim, stopping(claim.release):
         begun = Begun.with_files(files)
-        images = [io.load(path) for path in job.times]
-        for image, path in zip(images, job.times, strict=True):
-            check_image(image, str(path))
+        images = loaded(job.times)
         found = course(images, [io.load(path, is_label=True) for path in job.labels], job.spacing, on_step)
         changes = _changes(found)
         _written(found, changes, claim.staging)

@@ -19,7 +19,7 @@ from ..register.result import OnStep
 from ..register.template import Round, first_round, next_round, sharpness
 from ..transforms import Affine
 from .api import collected
-from .checks import check_image
+from .checks import loaded
 from .interrupt import stopping
 from .output import RECORD, REPORT, check_folder, claimed
 from .study import Begun, tell, write_table
@@ -67,9 +67,7 @@ def template_files(job: TemplateJob, on_step: OnStep | None = None) -> dict[str,
     check_folder(job.out, job.overwrite, files.values(), OUTPUTS)
     with collected() as messages, claimed(job.out) as claim, stopping(claim.release):
         begun = Begun.with_files(files)
-        images = [io.load(path) for path in job.images]
-        for image, path in zip(images, job.images, strict=True):
-            check_image(image, str(path))
+        images = loaded(job.images)
         last, sharp = _rounds(images, job, _key(begun, job), on_step)
         _written(images, last, sharp, claim.staging)
         record = begun.record(_choices(job), [], messages)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 RECORD = "training.json"
 _FILLED, _LEAST_ACROSS = 0.88, 8  # of a synthesised image's longest side shows something; voxels
-_BY_ENGINE = ("affine", "similarity", "rigid")
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,9 @@ def aligned(table: Table, recipe: Recipe) -> dict[int, Transform]:
     """Where each scan lies in the common space, if the engine is to bring them together: linearly to the fixed image of its pair, to
     the atlas, or to the first scan. One registration a scan.
     """
-    if recipe.start not in _BY_ENGINE or recipe.synthesise:
+    from ..nn.inputs import BY_ENGINE
+
+    if recipe.start not in BY_ENGINE or recipe.synthesise:
         return {}
     from .. import io
     from ..register import Settings, register

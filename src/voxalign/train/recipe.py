@@ -17,6 +17,7 @@ Device = Literal["auto", "cpu", "cuda"]
 Start = Literal["affine", "similarity", "rigid", "headers", "centres"]
 Channel = Literal["intensity", "canny", "gabor", "wavelet_energy", "gradient_magnitude", "ngf", "mind"]
 Family = Literal["shapes", "head", "body", "maps", "people"]
+FROM_MAPS = frozenset({"maps", "people"})  # families that need label maps
 MotionName = Literal["breathing", "beating", "drifting", "wandering"]
 
 

@@ -15,7 +15,7 @@ from ..nn import Inputs
 from ..nn.inputs import INTENSITY
 from ..transforms import Affine
 from .data import Space, Store, centre, shift, survey
-from .recipe import Recipe
+from .recipe import FROM_MAPS, Recipe
 from .table import PARTS, Table, pairs_of, sequences_of, some, split
 
 _SHAPE = (96, 96, 96)  # of images made from nothing, unless the recipe says otherwise
@@ -58,9 +58,8 @@ def from_nothing(recipe: Recipe) -> Source:
     ------
     UsageError : a family that needs label maps, or channels other than the intensity.
     """
-    for family in ("maps", "people"):
-        if family in recipe.synthesise:
-            raise UsageError(f"synthesise={family} needs label maps: give them with --data")
+    if FROM_MAPS & set(recipe.synthesise):
+        raise UsageError(f"synthesise={','.join(sorted(FROM_MAPS & set(recipe.synthesise)))} needs label maps: give them with --data")
     _check_synthesis(recipe)
     return Source(Space(recipe.shape or _SHAPE, recipe.spacing or 1.0))
 
@@ -78,7 +77,7 @@ def from_table(table: Table, recipe: Recipe, places: Mapping[int, Transform] | N
     if recipe.synthesise:
         _check_synthesis(recipe)
         drawings = {part: [k for k, s in enumerate(table.scans) if s.labels and parts.get(s.person) == part] for part in PARTS}
-        if {"maps", "people"} & set(recipe.synthesise) and not drawings["train"]:
+        if FROM_MAPS & set(recipe.synthesise) and not drawings["train"]:
             raise InputError("synthesise=maps or people: the data hold no label maps; expected labels/ or a column 'labels'")
         return Source(space, Store(table, space, places=by_structures(table, recipe.stripped)), {}, drawings, _counted(parts))
     if any(scan.image is None for scan in table.scans):

@@ -43,7 +43,7 @@ class Synthetic:
     counts: Tensor
 
 
-def pair(g: Generator, drawing: Tensor, relative: Strength, other: Tensor | None = None, alike: float = 0.35) -> Synthetic:
+def pair(g: Generator, drawing: Tensor, relative: Strength, other: Tensor | None = None, *, alike: float) -> Synthetic:
     """Two images of one drawing (*S), or of two with the same labels, the moving one placed by ``relative`` off the fixed one.
 
     ``alike`` is how probable it is that the intensities of one are a function of those of the other.

@@ -15,7 +15,7 @@ from .data import Sample
 from .objective import Batch, displacement, terms
 from .place import Strength
 from .randomness import chance, generator, smooth_noise, uniform, whole
-from .recipe import Recipe, architecture
+from .recipe import FROM_MAPS, Recipe, architecture
 from .source import Source
 
 Scores = dict[str, float]
@@ -58,7 +58,7 @@ class Task(ABC):
     def pair(self, g: Generator, part: str = "train", number: int | None = None) -> tuple[Sample, Sample, Tensor | None, Tensor | None]:
         """Fixed and moving sample, known field, and what counts; synthesised, or pair ``number`` of a part (None: any)."""
         if self.recipe.synthesise:
-            made = synthesise.pair(g, *self._drawings(g, part), self.recipe.alike)
+            made = synthesise.pair(g, *self._drawings(g, part), alike=self.recipe.alike)
             return (Sample(made.fixed, made.fixed_labels), Sample(made.moving, made.moving_labels), made.field, made.counts)
         pairs = self.source.pairs[part]
         chosen = pairs[whole(g, 0, len(pairs) - 1) if number is None else number]  # (fixed, moving)
@@ -74,8 +74,7 @@ class Task(ABC):
     def count(self, part: str) -> int:
         """Pairs that a part is scored on."""
         if self.recipe.synthesise:
-            needs_maps = {"maps", "people"} & set(self.recipe.synthesise)
-            return _SYNTHETIC_PAIRS if self.source.drawings.get(part) or not needs_maps else 0
+            return _SYNTHETIC_PAIRS if self.source.drawings.get(part) or not FROM_MAPS & set(self.recipe.synthesise) else 0
         return min(len(self.source.pairs.get(part, ())), self.recipe.pairs_validated if part == "validation" else 10**9)
 
     def count_people(self) -> int:
@@ -102,7 +101,7 @@ class Task(ABC):
     def _drawings(self, g: Generator, part: str) -> tuple[Tensor, Strength, Tensor | None]:
         """What both images show, how far they are apart, and what the moving image shows if it is of another person."""
         family = self.recipe.synthesise[whole(g, 0, len(self.recipe.synthesise) - 1)]
-        if family not in ("maps", "people"):
+        if family not in FROM_MAPS:
             return synthesise.FAMILIES[family](g, self.source.space.shape), self.relative, None
         numbers, stripped = self.source.drawings[part], chance(g, 0.5)
         one = whole(g, 0, len(numbers) - 1)
