@@ -145,9 +145,20 @@ def _separable(shape: tuple, rng: Rng) -> list[tuple]:
     return [(data, taps, edge) for edge in (True, False)]
 
 
+def _correlation(shape: tuple, rng: Rng) -> list[tuple]:
+    return [(*(rng.normal(0, 1, (*more, 3, *shape)).astype(np.float32) for _ in range(2)), (1, 2, 0)[:len(shape)]) for more in ((), (2,))]
+
+
+def _neighbours(shape: tuple, rng: Rng) -> list[tuple]:
+    radius = (2, 0, 1)[:len(shape)]
+    weights = rng.normal(0, 1, (len(reference.offsets(radius)), *shape)).astype(np.float32)
+    return [(weights, rng.normal(0, 1, (3, *shape)).astype(np.float32), radius, mirrored) for mirrored in (False, True)]
+
+
 CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "compose_fields": _two_displacements,
     "compose_near": lambda shape, rng: [(_displacement(shape, rng, 0.99), _displacement(shape, rng, 3.0))],
+    "correlation": _correlation,
     "exponentiate": _velocities,
     "force": _force,
     "gaussian_weights": lambda shape, rng: [(sigma,) for sigma in (0.0, 0.4, 1.7)],
@@ -160,6 +171,7 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "lookup": lambda shape, rng: [(_bins(shape, rng, 16), _unit(shape, rng), rng.normal(0, 1, (16, 16)))],
     "mind": _mind,
     "mind_difference": _mind_difference,
+    "neighbours": _neighbours,
     "ngf": _ngf,
     "normal_equations": _normal,
     "pull": _pull,

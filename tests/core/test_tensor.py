@@ -102,7 +102,7 @@ def _smooth_displacement(shape, rng):
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (5, 6)])
 @pytest.mark.parametrize("name", ["warp", "pull", "sample", "smooth", "compose_fields", "exponentiate", "jacobian_determinant",
-                                  "relax_volume", "force", "step", "separable"])
+                                  "relax_volume", "force", "step", "separable", "correlation"])
 def test_gradients(name, shape, rng):
     u, image = _variable(_smooth_displacement(shape, rng)), _variable(_image(shape, rng))
     dim, weights = len(shape), (1.0, 0.5, 2.0)[:len(shape)]
@@ -119,9 +119,21 @@ def test_gradients(name, shape, rng):
         "jacobian_determinant": (kernels.jacobian_determinant, (u,)),
         "relax_volume": (lambda u: kernels.relax_volume(u, weights, 0.1), (u,)),
         "force": (lambda image: kernels.force(image, image, image + 0.5, weights, 0.3), (image,)),
+        "correlation": (lambda one, two: kernels.correlation(one, two, (1, 2, 0)[:dim]), (u, _variable(_smooth_displacement(shape, rng)))),
         "step": (lambda u: kernels.step(torch.cat([u, u[:1] ** 2]), weights, 1.4, 0.3, 0.7), (u,)),
     }[name]
     assert torch.autograd.gradcheck(call, inputs, eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 5, 9), (2, 3, 6, 17), (3, 4, 1, 8)])
+def test_correlation_has_the_gradients_of_the_plain_version(shape, rng):
+    radius, arrays = (1, 2, 1)[:len(shape) - 2], [rng.normal(0, 1, shape) for _ in range(2)]
+    outer = torch.tensor(rng.normal(0, 1, kernels.correlation(*arrays, radius).shape))
+    found = []
+    for dtype in (torch.float32, torch.float64):  # the first is the compiled one
+        given = [torch.tensor(a, dtype=dtype, requires_grad=True) for a in arrays]
+        found.append(torch.autograd.grad(kernels.correlation(*given, radius), given, outer.to(dtype)))
+    assert all(torch.allclose(one.double(), other, atol=1e-5) for one, other in zip(*found, strict=True))
 
 
 # ---------------------------------------------------------------- losses

@@ -4,7 +4,7 @@ import pytest
 import torch
 from tolerances import NETWORK_BATCH_VOXELS
 
-from voxalign.core import InputError, UsageError
+from voxalign.core import InputError, UsageError, kernels
 from voxalign.nn import AffineNet, Autoencoder, Classifier, Pyramid, UNet, affine_displacement, build, count, networks, warp
 from voxalign.nn.architecture import REGISTRATION, as_dict, from_dict
 
@@ -111,7 +111,7 @@ def test_features_are_those_of_either_image_alone():
 
 def test_correlation_finds_a_shift():
     one = torch.nn.functional.normalize(torch.randn(1, 32, 12, 12), dim=1)
-    found = networks.correlation(one, one.roll((1, -1), (2, 3)), 2)[..., 3:-3, 3:-3]
+    found = kernels.correlation(one, one.roll((1, -1), (2, 3)), (2, 2))[..., 3:-3, 3:-3]
     assert (found.argmax(1) == 3 * 5 + 1).all()  # offsets of -2 to 2 along each axis: (+1, -1)
 
 

@@ -84,16 +84,20 @@ class Pyramid(Architecture):
     hidden : features of the decoder at each level.
     radius : voxels, of the local correlation at each level, finest first (the last serves all coarser ones).
     conditioned : smoothness is an input.
+    looks : how often a level looks, each time after warping by what it has found, with the same weights (Teed and Deng 2020,
+        arXiv:2003.12039).
     """
 
     convolutions: int = 2
     hidden: int = 32
     radius: tuple[int, ...] = (1, 1, 2)
     conditioned: bool = True
+    looks: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         whole(self.hidden, "hidden", 1, _MOST_CHANNELS)
+        whole(self.looks, "looks", 1, _MOST)
         if not isinstance(self.radius, (list, tuple)) or not self.radius:
             raise InputError(f"radius {self.radius!r}: expected one number a level")
         object.__setattr__(self, "radius", tuple(whole(r, "radius", 0, 4) for r in self.radius))

@@ -138,21 +138,3 @@ class Decoder(nn.Module):
         for skip, block in zip(levels[-2::-1], reversed(self.blocks), strict=True):
             values = block(torch.cat([fields.double(values), skip], 1), condition)
         return values
-
-
-def correlation(one: Tensor, other: Tensor, radius: int) -> Tensor:
-    """Products of the features of every voxel with those within ``radius`` of it in the other image, (B, (2 radius + 1)^D, *S).
-
-    Summed over channels; beyond the faces they are 0.
-    """
-    shape = one.shape[2:]
-    other = functional.pad(other, [radius] * 2 * len(shape))
-    products = []
-    for offset in _offsets(radius, len(shape)):
-        window = other[(slice(None), slice(None), *(slice(o, o + n) for o, n in zip(offset, shape, strict=True)))]
-        products.append((one * window).sum(1))
-    return torch.stack(products, 1)
-
-
-def _offsets(radius: int, dim: int) -> list[list[int]]:
-    return torch.cartesian_prod(*[torch.arange(2 * radius + 1)] * dim).tolist()

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..core import kernels
 from . import architecture as kinds
 from . import fields
 from .adversarial import Critic, Images, Translator
-from .blocks import SLOPE, Block, Condition, Decoder, Encoder, conditions, convolution, correlation, padded, quiet_head
+from .blocks import SLOPE, Block, Condition, Decoder, Encoder, conditions, convolution, padded, quiet_head
 from .prediction import AffinePrediction, Prediction
 from .recurrent import Recurrent
 
@@ -74,7 +75,7 @@ class _Level(nn.Module):
 
     def __init__(self, architecture: kinds.Pyramid, number: int) -> None:
         super().__init__()
-        self.radius = architecture.radius[min(number, len(architecture.radius) - 1)]
+        self.radius, self.looks = architecture.radius[min(number, len(architecture.radius) - 1)], architecture.looks
         above = architecture.hidden if number < architecture.levels - 1 else 0
         given = 2 * architecture.channels[number] + (2 * self.radius + 1) ** architecture.dim + above
         self.mix = convolution(architecture.dim, given, architecture.hidden, 1)  # a 3x3x3 of so many channels would cost more than all else
@@ -84,18 +85,21 @@ class _Level(nn.Module):
     def forward(self, features: Tensor, velocity: Tensor | None, hidden: Tensor | None,
                 condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Features of all images and what the coarser level found -> velocity (B, D, *S) and hidden features (2B, hidden, *S)."""
+        start = None if velocity is None else 2 * fields.double(velocity)
+        above = [] if hidden is None else [fields.double(hidden)]
+        for _ in range(self.looks):
+            start, hidden = self._look(features, start, above, condition)
+        return start, hidden
+
+    def _look(self, features: Tensor, start: Tensor | None, above: list[Tensor], condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What is missing after ``start`` is added to it."""
+        known = features if start is None else fields.warp(features, fields.integrate(torch.cat([-start, start]) / 2, _INNER_SQUARINGS))
         pairs = len(features) // 2
-        if velocity is None:
-            start, known, above = 0.0, features, []
-        else:
-            start = 2 * fields.double(velocity)
-            known = fields.warp(features, fields.integrate(torch.cat([-start, start]) / 2, _INNER_SQUARINGS))
-            above = [fields.double(hidden)]
         other = known.roll(pairs, 0)
-        mixed = self.mix(torch.cat([known, other, correlation(known, other, self.radius), *above], 1))
+        mixed = self.mix(torch.cat([known, other, kernels.correlation(known, other, (self.radius,) * (known.ndim - 2)), *above], 1))
         hidden = self.block(functional.leaky_relu(mixed, SLOPE), condition)
         one_way, other_way = fields.exact(self.head(hidden)).split(pairs)
-        return start + (one_way - other_way) / 2, hidden
+        return (0.0 if start is None else start) + (one_way - other_way) / 2, hidden
 
 
 class Painter(Pyramid):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..core import kernels
 from . import architecture as kinds
 from . import fields
-from .blocks import Encoder, conditions, convolution, correlation, padded, quiet_head, standard
+from .blocks import Encoder, conditions, convolution, padded, quiet_head, standard
 from .prediction import Prediction
 
 _SHARP = 6.0  # how much more a place counts that is alike than one that is not, at first: e^6
@@ -60,7 +61,7 @@ class Recurrent(nn.Module):
         state, velocity = memory.state, memory.velocity
         for _ in range(self.architecture.looks):
             known = fields.warp(frame, fields.integrate(velocity, _SQUARINGS))
-            alike = correlation(fixed, known, self.architecture.radius)
+            alike = kernels.correlation(fixed, known, (self.architecture.radius,) * (fixed.ndim - 2))
             state = self.cell(state, torch.cat([alike, self._likely(alike), fixed, velocity], 1))
             velocity = velocity + fields.exact(self.head(state))
         return Memory(state, velocity)

@@ -39,6 +39,7 @@ def _either(fast: Callable) -> Callable:
 
 compose_fields = _either(_chosen.compose_fields)
 compose_near = _either(_chosen.compose_near)
+correlation = _either(_chosen.correlation)
 exponentiate = _either(_chosen.exponentiate)
 force = _either(_chosen.force)
 gradient = _either(_chosen.gradient)
@@ -50,6 +51,7 @@ lncc = _either(_chosen.lncc)
 lookup = _either(_chosen.lookup)
 mind = _either(_chosen.mind)
 mind_difference = _either(_chosen.mind_difference)
+neighbours = _either(_chosen.neighbours)
 ngf = _either(_chosen.ngf)
 normal_equations = _either(_chosen.normal_equations)
 pull = _either(_chosen.pull)
@@ -66,7 +68,8 @@ warp = _either(_chosen.warp)
 window_moments = _either(_chosen.window_moments)
 window_statistics = _either(_chosen.window_statistics)
 
-__all__ = ["WindowStatistics", "compose_fields", "compose_near", "exponentiate", "force", "gaussian_weights", "get_threads",
-           "gradient", "histograms", "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup", "mind",
-           "mind_difference", "ngf", "normal_equations", "pull", "relax_volume", "sample", "separable", "set_threads", "smooth",
-           "soft_classes", "spans", "squared_gradient", "ssim", "step", "warp", "window_moments", "window_statistics"]
+__all__ = ["WindowStatistics", "compose_fields", "compose_near", "correlation", "exponentiate", "force", "gaussian_weights",
+           "get_threads", "gradient", "histograms", "invert", "jacobian_determinant", "joint_histogram", "lncc", "lookup",
+           "mind", "mind_difference", "neighbours", "ngf", "normal_equations", "pull", "relax_volume", "sample", "separable",
+           "set_threads", "smooth", "soft_classes", "spans", "squared_gradient", "ssim", "step", "warp", "window_moments",
+           "window_statistics"]

@@ -64,6 +64,8 @@ _SIGNATURES = {
     "vx_squared_gradient": [PTR, I32, PTR, _Shape, PTR, PTR],
     "vx_ngf_fit": [PTR, PTR, PTR, _Shape, PTR, F32, PTR, PTR],
     "vx_ngf_residual": [PTR, PTR, _Shape, PTR, PTR, PTR],
+    "vx_correlation": [PTR, PTR, I32, _Shape, _Three, PTR],
+    "vx_neighbours": [PTR, PTR, I32, _Shape, _Three, I32, PTR],
 }
 
 
@@ -457,4 +459,24 @@ def soft_classes(values: NDArray, bins: int) -> NDArray:
     """See `reference.soft_classes`."""
     out = np.empty((3, *values.shape), np.float32)
     _run("vx_soft_classes", _f32(values), values.size, bins, out, over=values.size, grain=4096)
+    return out
+
+
+def correlation(one: NDArray, other: NDArray, radius) -> NDArray:
+    """See `reference.correlation`."""
+    one, other, dim = _f32(one), _f32(other), len(radius)
+    out = np.empty((*one.shape[:-dim - 1], len(reference.offsets(radius)), *one.shape[-dim:]), np.float32)
+    for index in np.ndindex(one.shape[:-dim - 1]):
+        _run("vx_correlation", one[index], other[index], one.shape[-dim - 1], _shape(one.shape[-dim:]), _Three(*_three(radius, 0)),
+             out[index], over=_rows(one.shape[-dim:]), grain=16)
+    return out
+
+
+def neighbours(weights: NDArray, values: NDArray, radius, mirrored: bool = False) -> NDArray:
+    """See `reference.neighbours`."""
+    weights, values, dim = _f32(weights), _f32(values), len(radius)
+    out = np.empty(values.shape, np.float32)
+    for index in np.ndindex(values.shape[:-dim - 1]):
+        _run("vx_neighbours", weights[index], values[index], values.shape[-dim - 1], _shape(values.shape[-dim:]),
+             _Three(*_three(radius, 0)), mirrored, out[index], over=_rows(values.shape[-dim:]), grain=16)
     return out

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -559,3 +560,54 @@ def soft_classes(values: NDArray, bins: int) -> NDArray[np.float32]:
     mean = (weight * centres).sum(-1) / total
     variance = (weight * (centres - mean[..., None]) ** 2).sum(-1) / total
     return np.stack([mean, variance, np.log(total) + top[..., 0]]).astype(np.float32)
+
+
+# ---------------------------------------------------------------- features
+def offsets(radius: Sequence[int]) -> list[tuple[int, ...]]:
+    """All that lie within ``radius`` (voxels along each axis) of a voxel, the last axis fastest."""
+    return list(product(*[range(-r, r + 1) for r in radius]))
+
+
+def correlation(one: NDArray, other: NDArray, radius: Sequence[int]) -> NDArray[np.float32]:
+    """Products of the features of every voxel with those of the voxels around it in another image, summed over the features.
+
+    Parameters
+    ----------
+    one, other : (..., C, *S).
+    radius : voxels along each axis of S, so that K offsets lie within (Sun et al. 2018, doi:10.1109/CVPR.2018.00931).
+
+    Returns
+    -------
+    array : (..., K, *S), in the order of `offsets`; what is beyond the faces counts as 0.
+    """
+    axis = -len(radius) - 1
+    return np.stack([(one * _shifted(other, offset)).sum(axis, np.float64) for offset in offsets(radius)], axis).astype(np.float32)
+
+
+def neighbours(weights: NDArray, values: NDArray, radius: Sequence[int], mirrored: bool = False) -> NDArray[np.float32]:
+    """What lies around every voxel, weighed: the gradient of `correlation` in ``one``, and mirrored, of that in ``other``.
+
+    Parameters
+    ----------
+    weights : (..., K, *S), in the order of `offsets`.
+    values : (..., C, *S).
+    mirrored : the weight of a neighbour is its own, of the way back.
+
+    Returns
+    -------
+    array : (..., C, *S), the sum of weights times values at x + offset.
+    """
+    axis, out = -len(radius) - 1, np.zeros(values.shape)
+    for k, offset in enumerate(offsets(radius)):
+        weight = np.take(weights, [-1 - k if mirrored else k], axis)
+        out += (_shifted(weight, offset) if mirrored else weight) * _shifted(values, offset)
+    return out.astype(np.float32)
+
+
+def _shifted(values: NDArray, offset: Sequence[int]) -> NDArray:
+    """The values at x + offset, 0 beyond the faces."""
+    out = np.zeros_like(values)
+    inside = [slice(max(-o, 0), max(n - max(o, 0), 0)) for o, n in zip(offset, values.shape[-len(offset):], strict=True)]
+    there = [slice(max(o, 0), max(n + min(o, 0), 0)) for o, n in zip(offset, values.shape[-len(offset):], strict=True)]
+    out[(..., *inside)] = values[(..., *there)]
+    return out

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from .. import kernels
@@ -494,6 +495,37 @@ def normal_equations(moved: Tensor, residual: Tensor, curvature: Tensor) -> tupl
     both = torch.cat([h.reshape(-1), b]).cpu().numpy()  # one wait for the device
     h = both[:h.numel()].reshape(dim + 1, dim, dim + 1, dim)
     return h.transpose(0, 2, 1, 3), both[-b.numel():].reshape(dim + 1, dim)
+
+
+# ---------------------------------------------------------------- features
+def correlation(one: Tensor, other: Tensor, radius: Sequence[int]) -> Tensor:
+    """See `reference.correlation`; float32 on a CPU goes through the compiled kernel, forwards and backwards."""
+    if one.device.type == "cpu" and one.dtype == other.dtype == torch.float32 and not torch.jit.is_tracing():
+        return _Correlation.apply(one, other, tuple(radius))
+    dim, shape = len(radius), one.shape[-len(radius):]
+    other = functional.pad(other, [r for r in reversed(radius) for _ in range(2)])
+    windows = [other[(..., *(slice(r + o, r + o + n) for r, o, n in zip(radius, offset, shape, strict=True)))]
+               for offset in reference.offsets(radius)]
+    return torch.stack([(one * window).sum(-dim - 1) for window in windows], -dim - 1)
+
+
+class _Correlation(torch.autograd.Function):
+    """The compiled kernel and its gradients; hundreds of small operations of torch take thirty times as long."""
+
+    @staticmethod
+    def forward(ctx, one: Tensor, other: Tensor, radius: tuple[int, ...]) -> Tensor:
+        ctx.save_for_backward(one, other)
+        ctx.radius = radius
+        return torch.from_numpy(kernels.correlation(one.detach().numpy(), other.detach().numpy(), radius))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, outer: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        one, other = (saved.numpy() for saved in ctx.saved_tensors)
+        sides = (other, False), (one, True)
+        found = [torch.from_numpy(kernels.neighbours(outer.numpy(), values, ctx.radius, mirrored)) if needed else None
+                 for needed, (values, mirrored) in zip(ctx.needs_input_grad, sides, strict=False)]
+        return found[0], found[1], None
 
 
 # ---------------------------------------------------------------- autograd

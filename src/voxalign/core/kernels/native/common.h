@@ -53,6 +53,7 @@ typedef int64_t i64;
 /* rows: for each row of the last axis the first voxel that is computed and one past the last, or NULL for all of every row */
 typedef struct { i32 n0, n1, n2; const i32 *rows; } Shape;
 typedef struct { i32 lo, hi; } Span;
+typedef struct { i32 r0, r1, r2; } Radius;   /* voxels along each axis */
 
 INLINE float minf(float a, float b) { return a < b ? a : b; }
 INLINE float maxf(float a, float b) { return a > b ? a : b; }

@@ -6,7 +6,6 @@
 
 enum { BLOCK = 4, MOST_ROWS = 33, MOST_CHANNELS = 12 };    /* planes a block holds; rows of a window, checked by the caller */
 
-typedef struct { i32 r0, r1, r2; } Radius;
 typedef struct { const float *w0, *w1, *w2; } Weights;     /* of a window's planes, rows and voxels: 2 r + 1 each */
 
 /* work memory of one block: rings of 2 r1 + 1 rows for each channel and plane, and padded lines */
