@@ -123,6 +123,11 @@ def test_opens_from_disk_with_no_error_and_no_request(pages, browser, name):
         page.wait_for_selector("#viewer[data-ready]", timeout=60_000)
         for mode in ("swipe", "checkerboard", "sides", "flicker", "fixed"):
             page.select_option("[name=mode]", mode)
+        if page.query_selector("[name=map]"):
+            page.select_option("[name=map]", "0")
+            page.wait_for_selector("#viewer-scale", state="visible")
+            content = "JSON.parse(document.getElementById('viewer-data').textContent)"
+            assert page.evaluate(f"{content}.maps[0].name") in page.text_content("#viewer-scale")
         assert "mm (RAS)" in page.text_content("#viewer-readout")
         assert page.is_hidden("#viewer-missing") and page.is_hidden("#viewer-right")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than a phone"

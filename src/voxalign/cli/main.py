@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from .. import __version__
 from . import (
     apply,
+    cohort,
     compare,
     demo,
     evaluate,
@@ -34,8 +35,8 @@ from . import (
 )
 from .output import say_error
 
-_COMMANDS = (register, apply, transform, sequence, longitudinal, template, population, process, run, evaluate, compare, train,
-             search, export, info, view, methods, demo, selftest)
+_COMMANDS = (register, apply, transform, sequence, longitudinal, template, population, process, run, evaluate, cohort, compare,
+             train, search, export, info, view, methods, demo, selftest)
 _EPILOG = """exit codes: 0 done, 1 a bug of ours, 2 usage, 3 bad input, 4 finished but the verdict is FAIL, 5 memory or disk,
 6 refused for security, 130 interrupted. Not a medical device."""
 

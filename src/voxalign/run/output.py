@@ -17,7 +17,7 @@ RECORD = "run.json"  # written last: where it is, everything else is whole
 REPORT = "report.html"
 OUTPUTS = ("moved.nii.gz", "transform.h5", "inverse.h5", "metrics.json", "before_after.png", "deformation.png", REPORT, RECORD)
 _LOCK = ".voxalign.lock"
-_STAGING = ".voxalign.partial"
+STAGING = ".voxalign.partial"
 
 
 def check_folder(out: Path, overwrite: bool, inputs: Iterable[Path], names: Iterable[str] = OUTPUTS) -> None:
@@ -73,7 +73,7 @@ class Claim:
     @property
     def staging(self) -> Path:
         """Where files are written before all of them appear in ``out``."""
-        return self.out / _STAGING
+        return self.out / STAGING
 
     def publish(self) -> None:
         """Move everything from the staging folder to ``out``, the record last; an older record goes first."""

@@ -63,6 +63,18 @@
     overlays.forEach((overlay, k) => { overlay.opacity = k === Number(value("map")) ? value("strength") / 100 : 0; });
     left.updateGLVolume();
   }
+  function scale() {
+    const map = content.maps[value("map")], line = $("viewer-scale");
+    if (line) line.hidden = !map;
+    if (!map) return;
+    const [canvas, [low, high]] = [line.querySelector("canvas"), line.querySelectorAll("span")], brush = canvas.getContext("2d");
+    const { R, G, B, I } = map.colours, ramp = brush.createLinearGradient(0, 0, canvas.width, 0);
+    for (let k = 1; k < I.length; k++) ramp.addColorStop((I[k] - 1) / 254, `rgb(${R[k]}, ${G[k]}, ${B[k]})`);
+    brush.fillStyle = ramp;
+    brush.fillRect(0, 0, canvas.width, canvas.height);
+    low.textContent = Number(map.low.toPrecision(3));
+    high.textContent = `${Number(map.high.toPrecision(3))} ${map.unit}: ${map.name}`;
+  }
   function soon() {
     if (!waiting) requestAnimationFrame(paint);
     waiting = true;
@@ -97,6 +109,7 @@
     form.querySelector(".amount").hidden = !words[mode];
     form.querySelector(".amount span").textContent = words[mode] || "";
     clearTimeout(timer);
+    scale();
     await sides(mode === "sides");
     if (mode === "flicker") beat(); else soon();
   }
