@@ -11,7 +11,7 @@ from voxalign.nn.architecture import REGISTRATION, as_dict, from_dict
 SMALL = {"channels": (4, 6, 8), "in_channels": 1}
 NETWORKS = [UNet(2, **SMALL), UNet(3, **SMALL, stride=1, conditioned=True), UNet(2, **SMALL, antisymmetric=True),
             Pyramid(2, **SMALL, hidden=8), Pyramid(3, **SMALL, hidden=8), AffineNet(2, **SMALL, structures=8),
-            AffineNet(3, **SMALL, structures=8, rigid=True)]
+            AffineNet(3, **SMALL, structures=8, rigid=True), Pyramid(2, **SMALL, hidden=8, looks=(1, 3))]
 SIZES = {2: [(16, 16), (13, 21), (1, 5)], 3: [(8, 8, 8), (9, 5, 11)]}
 
 
@@ -107,6 +107,16 @@ def test_features_are_those_of_either_image_alone():
     both, alone = module.features(images), module.features(images[1:])
     assert [level.shape[1] for level in both] == list(SMALL["channels"]) and both[0].shape[2:] == (8, 8, 8)
     assert all(torch.allclose(level[1:], one, atol=1e-5) for level, one in zip(both, alone, strict=True))
+
+
+def test_looking_again_takes_the_same_weights():
+    once, thrice = (awake(Pyramid(2, **SMALL, hidden=8, looks=(n,))) for n in (1, 3))
+    thrice.load_state_dict(once.state_dict())
+    images = pair(once.architecture, (16, 16))
+    assert not torch.allclose(once(*images).velocity, thrice(*images).velocity)
+    assert count(once) == count(thrice)
+    with pytest.raises(InputError, match="looks"):
+        Pyramid(2, **SMALL, looks=(0,))
 
 
 def test_correlation_finds_a_shift():

@@ -84,23 +84,28 @@ class Pyramid(Architecture):
     hidden : features of the decoder at each level.
     radius : voxels, of the local correlation at each level, finest first (the last serves all coarser ones).
     conditioned : smoothness is an input.
-    looks : how often a level looks, each time after warping by what it has found, with the same weights (Teed and Deng 2020,
-        arXiv:2003.12039).
+    looks : how often each level looks, as ``radius``, each time after warping by what it has found, with the same weights (Teed and
+        Deng 2020, arXiv:2003.12039). The coarser ones cost next to nothing.
     """
 
     convolutions: int = 2
     hidden: int = 32
     radius: tuple[int, ...] = (1, 1, 2)
     conditioned: bool = True
-    looks: int = 1
+    looks: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         whole(self.hidden, "hidden", 1, _MOST_CHANNELS)
-        whole(self.looks, "looks", 1, _MOST)
-        if not isinstance(self.radius, (list, tuple)) or not self.radius:
-            raise InputError(f"radius {self.radius!r}: expected one number a level")
-        object.__setattr__(self, "radius", tuple(whole(r, "radius", 0, 4) for r in self.radius))
+        for name, low, high in (("radius", 0, 4), ("looks", 1, _MOST)):
+            values = getattr(self, name)
+            if not isinstance(values, (list, tuple)) or not values:
+                raise InputError(f"{name} {values!r}: expected one number a level")
+            object.__setattr__(self, name, tuple(whole(value, name, low, high) for value in values))
+
+    def at(self, level: int) -> tuple[int, int]:
+        """Radius and looks of a level, the finest being 0."""
+        return tuple(values[min(level, len(values) - 1)] for values in (self.radius, self.looks))
 
 
 @dataclass(frozen=True)

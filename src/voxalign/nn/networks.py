@@ -75,7 +75,7 @@ class _Level(nn.Module):
 
     def __init__(self, architecture: kinds.Pyramid, number: int) -> None:
         super().__init__()
-        self.radius, self.looks = architecture.radius[min(number, len(architecture.radius) - 1)], architecture.looks
+        self.radius, self.looks = architecture.at(number)
         above = architecture.hidden if number < architecture.levels - 1 else 0
         given = 2 * architecture.channels[number] + (2 * self.radius + 1) ** architecture.dim + above
         self.mix = convolution(architecture.dim, given, architecture.hidden, 1)  # a 3x3x3 of so many channels would cost more than all else

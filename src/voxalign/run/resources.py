@@ -4,7 +4,9 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from ..register.deformable import working_image
 from ..register.device import chosen
 from ..register.prepare import scale
 from .checks import warn
+
+if TYPE_CHECKING:
+    from ..nn import Architecture
 
 # Bytes, measured over images of 4 to 17 million voxels (docs/explanation/engine.md says where they go)
 _BASE = 180e6  # interpreter, libraries and what small arrays take
@@ -64,9 +69,16 @@ def _network(fixed: Image, settings: Settings, method: str) -> float:
     from ..register.learned import opened
 
     network = opened(settings.weights, fixed.dim, "cpu")
+    return _TORCH + _NETWORK * _bytes_a_voxel(network.module.architecture) * network.inputs.grid(fixed).size
+
+
+@lru_cache(maxsize=16)
+def _bytes_a_voxel(architecture: Architecture) -> float:
+    """What a network takes for each voxel of a large image; kept, for counting takes longer than a small prediction."""
     from ..nn.memory import memory_forecast as of_network
 
-    return _TORCH + _NETWORK * of_network(network.module.architecture, network.inputs.grid(fixed).shape)
+    shape = (_LOOK,) * architecture.dim
+    return of_network(architecture, shape) / float(np.prod(shape))
 
 
 def _working_voxels(fixed: Image, spacing: float | None) -> float:

@@ -34,7 +34,7 @@ class Recipe:
         U-Net has to learn to (after 300 small steps Dice .60, where the U-Net had not begun).
     widths : features of each level of the network, finest first.
     kernel, convolutions : edge of the convolutions, voxels, and how many a level.
-    looks : how often each level of a pyramid looks and warps, with the same weights.
+    looks : how often each level of a pyramid looks and warps, finest first; the last number serves all coarser ones.
     conditioned : smoothness is an input of the network, chosen when it predicts; training draws it of 1/4 to 4.
     antisymmetric : swapping the images inverts the map exactly (the pyramid always does).
     spacing : mm of the common grid; 0 takes the median of the images.
@@ -74,7 +74,7 @@ class Recipe:
     widths: tuple[int, ...] = (16, 24, 32)
     kernel: int = 3
     convolutions: int = 1
-    looks: int = 1
+    looks: tuple[int, ...] = (1,)
     conditioned: bool = False
     antisymmetric: bool = False
     spacing: float = 0.0
@@ -125,7 +125,7 @@ class Recipe:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("widths", "shape", "channels", "synthesise", "stripped", "motions"):
+        for name in ("widths", "looks", "shape", "channels", "synthesise", "stripped", "motions"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.validation + self.test >= 1:
             raise UsageError(f"validation={self.validation:g} and test={self.test:g}: expected less than 1 together")
