@@ -56,7 +56,7 @@ def network():
     torch.manual_seed(0)
     module = nn.build(nn.UNet(2, channels=(4, 6))).eval()
     torch.nn.init.normal_(module.head.weight, std=0.3)
-    return Learned(module, Inputs(), "UNet")
+    return Learned(module, Inputs(), "UNet", 100.0)
 
 
 @pytest.mark.parametrize("patch_mm", [None, 24.0])

@@ -50,12 +50,14 @@ class Learned:
     ----------
     module : on its device, ready to predict.
     name : for notes: the architecture and the beginning of the hash of the weights.
+    bytes_a_voxel : of memory that a prediction takes.
     familiar : what images it learned from, if its file says so.
     """
 
     module: nn.Module
     inputs: Inputs
     name: str
+    bytes_a_voxel: float
     familiar: Familiar | None = None
 
 
@@ -139,14 +141,16 @@ def opened(path: str | None, dim: int, device: str, kinds: tuple[type, ...] = RE
 
 @lru_cache(maxsize=4)
 def _loaded(path: str, stamp: int, device: str) -> Learned:
-    from ..nn import weights
+    from ..nn import memory, weights
 
     module, meta = weights.load(path, device)
     from ..nn.familiar import Familiar
 
     short = weights.digest(module.state_dict())[:12]
     familiar = Familiar.from_dict(meta["familiar"]) if "familiar" in meta else None
-    return Learned(module, Inputs.from_dict(meta.get("inputs")), f"{type(module.architecture).__name__} {short}", familiar)
+    told = meta.get("bytes_a_voxel")
+    takes = float(told) if isinstance(told, (int, float)) and told > 0 else memory.bytes_a_voxel(module.architecture)
+    return Learned(module, Inputs.from_dict(meta.get("inputs")), f"{type(module.architecture).__name__} {short}", takes, familiar)
 
 
 # ---------------------------------------------------------------- one pair

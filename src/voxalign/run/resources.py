@@ -4,9 +4,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +14,6 @@ from ..register.deformable import working_image
 from ..register.device import chosen
 from ..register.prepare import scale
 from .checks import warn
-
-if TYPE_CHECKING:
-    from ..nn import Architecture
 
 # Bytes, measured over images of 4 to 17 million voxels (docs/explanation/engine.md says where they go)
 _BASE = 180e6  # interpreter, libraries and what small arrays take
@@ -69,16 +64,7 @@ def _network(fixed: Image, settings: Settings, method: str) -> float:
     from ..register.learned import opened
 
     network = opened(settings.weights, fixed.dim, "cpu")
-    return _TORCH + _NETWORK * _bytes_a_voxel(network.module.architecture) * network.inputs.grid(fixed).size
-
-
-@lru_cache(maxsize=16)
-def _bytes_a_voxel(architecture: Architecture) -> float:
-    """What a network takes for each voxel of a large image; kept, for counting takes longer than a small prediction."""
-    from ..nn.memory import memory_forecast as of_network
-
-    shape = (_LOOK,) * architecture.dim
-    return of_network(architecture, shape) / float(np.prod(shape))
+    return _TORCH + _NETWORK * network.bytes_a_voxel * network.inputs.grid(fixed).size
 
 
 def _working_voxels(fixed: Image, spacing: float | None) -> float:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..core import InputError, UsageError, VoxalignError
 from ..io import write_json
-from ..nn import Pyramid, weights
+from ..nn import Pyramid, memory, weights
+from ..nn.architecture import REGISTRATION
 from ..nn.familiar import learn
 from . import checkpoint, privacy
 from .checkpoint import State
@@ -227,8 +228,11 @@ def keep(task: Task, state: State, run: Run, scores: Scores) -> None:
     now = {name: value.clone() for name, value in state.network.state_dict().items()}
     state.network.load_state_dict(state.average)
     try:
+        kept = task.kept(state.network)
         about = {"recipe": task.recipe.as_dict(), "step": state.step, "validation": _finite(scores)} | run.about
-        weights.save(run.folder / WEIGHTS, task.kept(state.network), meta=about)
+        if isinstance(kept.architecture, REGISTRATION):
+            about["bytes_a_voxel"] = round(memory.bytes_a_voxel(kept.architecture), 1)
+        weights.save(run.folder / WEIGHTS, kept, meta=about)
     finally:
         state.network.load_state_dict(now)
 

@@ -500,7 +500,7 @@ def normal_equations(moved: Tensor, residual: Tensor, curvature: Tensor) -> tupl
 # ---------------------------------------------------------------- features
 def correlation(one: Tensor, other: Tensor, radius: Sequence[int]) -> Tensor:
     """See `reference.correlation`; float32 on a CPU goes through the compiled kernel, forwards and backwards."""
-    if one.is_meta or (one.device.type == "cpu" and one.dtype == other.dtype == torch.float32 and not torch.jit.is_tracing()):
+    if one.device.type == "cpu" and one.dtype == other.dtype == torch.float32 and not torch.jit.is_tracing():
         return _Correlation.apply(one, other, tuple(radius))
     dim, shape = len(radius), one.shape[-len(radius):]
     other = functional.pad(other, [r for r in reversed(radius) for _ in range(2)])
@@ -516,15 +516,11 @@ class _Correlation(torch.autograd.Function):
     def forward(ctx, one: Tensor, other: Tensor, radius: tuple[int, ...]) -> Tensor:
         ctx.save_for_backward(one, other)
         ctx.radius = radius
-        if one.is_meta:  # sizes are asked for, not values
-            return one.new_empty((*one.shape[:-len(radius) - 1], len(reference.offsets(radius)), *one.shape[-len(radius):]))
         return torch.from_numpy(kernels.correlation(one.detach().numpy(), other.detach().numpy(), radius))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, outer: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        if outer.is_meta:
-            return (*map(torch.empty_like, ctx.saved_tensors), None)
         one, other = (saved.numpy() for saved in ctx.saved_tensors)
         sides = (other, False), (one, True)
         found = [torch.from_numpy(kernels.neighbours(outer.numpy(), values, ctx.radius, mirrored)) if needed else None
