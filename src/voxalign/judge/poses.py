@@ -12,6 +12,8 @@ from ..register.prepare import Scaled
 
 _TURNS = {2: 24, 3: 60}
 _KEEP = 6  # of them, improved
+_PLANES = 48  # in which a mirror image is looked for
+_MIRRORS = 4  # of them, improved
 _NUDGE = 0.25  # radians, or radii of the body
 _STEPS = (0.2, 0.13, 0.08, 0.05)
 _FINE_STEPS = (0.05, 0.025)
@@ -49,14 +51,15 @@ def standing(fixed: Scaled, moving: Scaled, affine: NDArray) -> Standing:
     about = search.body(fine[0])
     rough, exact = search.Comparison.of(*coarse, 10), search.Comparison.of(*fine, 20)
     own = affine[None]
+    mirrors = own_mirrors(fine[0], about)
     nudged, scores = search.improve(rough, own @ _nudges(about), _STEPS, about)
     far, far_scores = _others(rough, own, (about, search.body(fine[1])))
-    mirrored, mirror_scores = search.improve(rough, own @ _mirrors(about), _STEPS, about)
+    mirrored, mirror_scores = search.improve(rough, own @ mirrors, _STEPS, about)
     best = [p[np.argmax(s)] for p, s in ((nudged, scores), (far, far_scores), (mirrored, mirror_scores))]
     _, values = search.improve(exact, np.stack([affine, *best]), _FINE_STEPS, about)
     wandered = np.minimum(search.distance(nudged, affine, about), 2.0)
     return Standing(float(exact.score(own)[0]), float(values[:2].max()), float(values[2]), float(values[3]),
-                    handed(*fine, affine, _own_mirror(fine[0], about)), float(np.mean(wandered)))
+                    handed(*fine, affine, mirrors[0]), float(np.mean(wandered)))
 
 
 def handed(fixed: Scaled, moving: Scaled, affine: NDArray, mirror: NDArray) -> float:
@@ -77,11 +80,32 @@ def handed(fixed: Scaled, moving: Scaled, affine: NDArray, mirror: NDArray) -> f
     return -_correlation(here - there, its - opposite) * float(np.sign(alike)) if abs(alike) > _ONE_KIND else 0.0
 
 
-def _own_mirror(fixed: Scaled, about: search.Body) -> NDArray[np.float64]:
-    """The mirror that the fixed body looks most alike in."""
+def own_mirrors(fixed: Scaled, about: search.Body) -> NDArray[np.float64]:
+    """The mirrors (K, D+1, D+1), mm, in which the fixed body looks most like itself, the best first.
+
+    Planes of every direction are tried, as the main axes of a body need not be those of its symmetry.
+    """
     itself = search.Comparison.of(fixed, fixed, 20)
-    found, scores = search.improve(itself, _mirrors(about), _STEPS, about)
-    return found[np.argmax(scores)]
+    starts = _reflections(_directions(about), about)
+    starts = starts[np.argsort(-itself.score(starts), kind="stable")[:_MIRRORS]]
+    found, scores = search.improve(itself, starts, _STEPS, about)
+    return found[np.argsort(-scores, kind="stable")]
+
+
+def _directions(about: search.Body) -> NDArray[np.float64]:
+    """Unit normals (N, D): of the main axes, and evenly over half a sphere (Fibonacci's lattice) or circle."""
+    axes = (about.half_axes / np.linalg.norm(about.half_axes, axis=0)).T
+    k = np.arange(_PLANES) + 0.5
+    if len(axes) == 2:
+        return np.concatenate([axes, np.stack([np.cos(np.pi * k / _PLANES), np.sin(np.pi * k / _PLANES)], 1)])
+    height, turn = k / _PLANES, np.pi * (1 + 5**0.5) * k
+    across = np.sqrt(1 - height**2)
+    return np.concatenate([axes, np.stack([across * np.cos(turn), across * np.sin(turn), height], 1)])
+
+
+def _reflections(normals: NDArray, about: search.Body) -> NDArray[np.float64]:
+    """Mirrors (N, D+1, D+1) through the middle of the body."""
+    return search.poses(np.eye(normals.shape[1]) - 2 * normals[:, :, None] * normals[:, None], about.middle, about.middle[None])
 
 
 def _correlation(a: NDArray, b: NDArray) -> float:
@@ -105,9 +129,3 @@ def _others(comparison: search.Comparison, own: NDArray, bodies: tuple[search.Bo
     found, scores = search.improve(comparison, starts, _STEPS, about)
     far = search.distance(found, own, about) > 0.35
     return (found[far], scores[far]) if far.any() else (own, np.zeros(1))
-
-
-def _mirrors(about: search.Body) -> NDArray[np.float64]:
-    """Mirror images of the body in its main planes."""
-    normals = (about.half_axes / np.linalg.norm(about.half_axes, axis=0)).T
-    return search.poses(np.eye(len(normals)) - 2 * normals[:, :, None] * normals[:, None], about.middle, about.middle[None])

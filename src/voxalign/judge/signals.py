@@ -22,6 +22,7 @@ _SMALL = 14.0  # mm, radius of a ball (disc) as large as the body; below it the 
 _LEVELS = ("near", "middle", "far")
 _POINTS = 2000
 _PLACES = 4000
+_AS_GOOD = 0.95  # times as well: as good
 _LOST = 2.6  # voxels: offset where there is nothing to match, the largest there is
 
 
@@ -94,5 +95,6 @@ def _fits(levels: Look, limit: float) -> dict[str, float]:
 def _standing(at: Standing) -> dict[str, float]:
     """How the position of the body stands among others."""
     score = max(at.score, 1e-3)
+    handed = at.handed if at.mirrored > _AS_GOOD * score else min(at.handed, 0.0)  # a mirror image that fits worse contradicts it
     return {"uninformative": -float(np.log(score)), "better": at.better / score - 1, "rival": at.rival / score,
-            "mirror": at.mirrored / score, "handed": at.handed, "wandered": at.wandered}
+            "mirror": at.mirrored / score, "handed": handed, "wandered": at.wandered}
