@@ -33,6 +33,8 @@ def add(commands: argparse._SubParsersAction) -> None:
     options.part(parser)
     options.choices(parser)
     parser.add_argument("--no-report", action="store_true", help="make no pictures")
+    parser.add_argument("--trials", type=int, default=0, metavar="N",
+                        help="ask N times, mirrored and slightly deformed, and show in the report how far the answers lie apart")
     parser.add_argument("--dry-run", action="store_true", help="read and check everything, say what would be done, write nothing")
     options.overwrite(parser)
     options.common(parser)
@@ -51,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = {name: getattr(arguments, name) for name in (key.replace("-", "_") for key in _FILES)}
     job = Job(Inputs(arguments.fixed, arguments.moving, **files), arguments.out,
               configure(options.chosen(arguments), arguments.set, arguments.config), Choose(arguments.frame, arguments.channel),
-              not arguments.no_report, arguments.overwrite)
+              not arguments.no_report, arguments.overwrite, arguments.trials)
     if arguments.dry_run:
         planned = plan(job)
         say_json(planned) if arguments.json else say_table(planned)

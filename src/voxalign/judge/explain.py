@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,24 @@ from ..transforms import Affine, Velocity
 
 Method = Callable[[Image, Image], Transform]
 """Any way to register: fixed and moving image -> fixed mm to moving mm."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """How sure an answer is, and what in the images it stands on.
+
+    Parameters
+    ----------
+    spread : see `spread_mm`.
+    trials : answers that it is made of.
+    point : (D,) mm, in fixed space, of which ``shares`` speak.
+    shares : what moved it, in the fixed and in the moving image, see `saliency`; None where no network gave the answer.
+    """
+
+    spread: Image
+    trials: int
+    point: NDArray[np.float64] | None = None
+    shares: tuple[Image, Image] | None = None
 
 
 def spread_mm(method: Method, fixed: Image, moving: Image, trials: int = 6, amplitude_mm: float | None = None, seed: int = 0) -> Image:
@@ -46,7 +65,7 @@ def spread_mm(method: Method, fixed: Image, moving: Image, trials: int = 6, ampl
 
 
 def saliency(network: Learned, fixed: Image, moving: Image, point: ArrayLike, start: Transform | None = None,
-             patch_mm: float | None = None) -> tuple[Image, Image]:
+             patch_mm: float | None = None, reach: int | None = None) -> tuple[Image, Image]:
     """How much each part of the fixed and of the moving image moved a point, mm along the way it goes.
 
     Parameters
@@ -55,6 +74,7 @@ def saliency(network: Learned, fixed: Image, moving: Image, point: ArrayLike, st
     point : (D,) mm, in fixed space, inside the image.
     start : linear map that came before the prediction (fixed mm -> moving mm).
     patch_mm : None takes integrated gradients; else parts of this edge are covered one after the other, which is slower and surer.
+    reach : voxels of the network's grid around the point that are looked at; None takes all.
 
     Returns
     -------
@@ -70,6 +90,9 @@ def saliency(network: Learned, fixed: Image, moving: Image, point: ArrayLike, st
     if not grid.contains(np.asarray(point, np.float64)):
         raise InputError(f"point {np.round(point, 2).tolist()} mm lies outside the fixed image; expected world mm, RAS+")
     voxel = np.clip(np.rint(grid.index(point)).astype(int), 0, np.array(grid.shape) - 1)
+    if reach is not None:
+        low = np.maximum(voxel - reach, 0)
+        grid, voxel = grid.crop(low, np.minimum(voxel + reach + 1, grid.shape)), voxel - low
     images = seen(network, fixed, grid), seen(network, moving, grid, start)
     length = float(grid.spacing.mean())
     if patch_mm is None:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ..core import Image
+from ..judge.explain import Explanation
 from ..judge.verdict import Verdict
 from ..register import Registration
 from . import page, plots, viewer
@@ -19,7 +20,7 @@ from .page import Section
 from .scene import Scene
 from .view import explore
 
-_EXPECTED, _EVIDENCE = "expected error", "evidence"
+_EXPECTED, _EVIDENCE, _SPREAD = "expected error", "evidence", "spread of answers"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Case:
     metrics : the content of ``metrics.json``.
     verdict : None where it was not judged.
     expected_error, evidence : images of mm, and of where the images determine the alignment; None where there are none.
+    explanation : what asking again said, if it was.
     """
 
     registration: Registration
@@ -44,6 +46,7 @@ class Case:
     verdict: Verdict | None = None
     expected_error: Image | None = None
     evidence: Image | None = None
+    explanation: Explanation | None = None
 
 
 def case_page(case: Case, scene: Scene) -> str:
@@ -91,7 +94,7 @@ def _stills(case: Case, scene: Scene) -> list[Markup]:
                        "The same, after: lines should lie on edges."),
             _still(plots.checkerboards(scene), "checkerboard of fixed and moving after registration",
                        "Squares of fixed and moving in turn, after: structures should go on across the borders of the squares.")]
-    return [*said, *_difference(scene), *_deformation(scene), *_maps(case, scene)]
+    return [*said, *_difference(scene), *_deformation(scene), *_maps(case, scene), *_explained(case, scene)]
 
 
 def _still(figure: Figure, alt: str, caption: str) -> Markup:
@@ -131,8 +134,25 @@ def _maps(case: Case, scene: Scene) -> list[Markup]:
     return said
 
 
+def _explained(case: Case, scene: Scene) -> list[Markup]:
+    told = case.explanation
+    if told is None:
+        return []
+    said = [page.heading("Would it say so again?"),
+            _still(plots.maps(scene, told.spread, "spread of the answers, mm"), "map of how far answers lie apart",
+                   f"How far {told.trials} answers lie apart: of the images as they are, mirrored, and deformed by known maps.")]
+    if told.shares is None:
+        return said
+    place, near = ", ".join(f"{value:.0f}" for value in told.point), scene.at(told.point)
+    return [*said, page.heading("What moved the point that moved most?"),
+            *(_still(plots.changes(near, share, "mm: orange moved it on, purple held it back"), f"what in the {name} image moved the point",
+                     f"In the {name} image, by integrated gradients of the network; planes through the point ({place}) mm.")
+              for name, share in zip(("fixed", "moving"), told.shares, strict=True))]
+
+
 def _explore(case: Case, scene: Scene) -> Markup:
-    maps = ((_EXPECTED, case.expected_error, "mm"), (_EVIDENCE, case.evidence, "of 1"))
+    maps = ((_EXPECTED, case.expected_error, "mm"), (_EVIDENCE, case.evidence, "of 1"),
+            (_SPREAD, case.explanation and case.explanation.spread, "mm"))
     return explore(scene, ("fixed", "moving, after", "moving, before"), [item for item in maps if item[1] is not None])
 
 

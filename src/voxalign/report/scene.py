@@ -1,7 +1,7 @@
 """What there is to see of two images and the map between them, on the planes they are looked at."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -24,16 +24,22 @@ class Scene:
     ----------
     fixed, moving : the images.
     transform : fixed points -> moving points, mm.
+    focus : (D,) mm, the point that planes go through; None takes the middle of what the fixed image shows.
     """
 
     fixed: Image
     moving: Image
     transform: Transform
+    focus: NDArray[np.float64] | None = None
+
+    def at(self, point: NDArray) -> Scene:
+        """The same, seen in planes through a point, (D,) mm."""
+        return replace(self, focus=point)
 
     @cached_property
     def views(self) -> list[Plane]:
-        """The planes that are shown: through the middle of what the fixed image shows."""
-        return planes(self.fixed.grid, centre(self.fixed))
+        """The planes that are shown."""
+        return planes(self.fixed.grid, centre(self.fixed) if self.focus is None else self.focus)
 
     @cached_property
     def fixed_shades(self) -> list[NDArray]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import io
 from ..core import Image, InputWarning, Points, Transform, kernels, resample
@@ -20,6 +20,9 @@ from .checks import check_image, check_pair, labelled, masked
 from .config import Configuration, configure
 from .methods import method_named
 from .resources import within_memory
+
+if TYPE_CHECKING:
+    from ..judge.explain import Explanation
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,20 @@ class Result:
         image = labelled(io.as_image(moving), interpolation, "the image to apply the transform to")
         return self.registration.apply(image, interpolation)
 
-    def report(self, path: str | Path) -> Path:
-        """Write the report, one HTML file that needs no network; the path written."""
+    def explain(self, trials: int = 4) -> Explanation:
+        """How far answers to the same question lie apart, and what made a network move what it moved most.
+
+        Takes as long as ``trials`` registrations; see `judge.explain.Explanation`.
+        """
+        from .explain import explain
+
+        return explain(self, trials)
+
+    def report(self, path: str | Path, explanation: Explanation | None = None) -> Path:
+        """Write the report, one HTML file that needs no network, with what `explain` said if that is given; the path written."""
         from .page import write_report
 
-        return write_report(self, path)
+        return write_report(self, path, explanation)
 
     def __repr__(self) -> str:
         settings, grid = self.configuration.settings, self.fixed.grid

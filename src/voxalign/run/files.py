@@ -27,6 +27,7 @@ from .record import Source, record
 from .resources import memory_available, memory_forecast
 
 if TYPE_CHECKING:
+    from ..judge.explain import Explanation
     from ..report import Scene
 
 _LABELS = ("fixed_labels", "moving_labels")
@@ -78,6 +79,7 @@ class Job:
     out : folder for the results.
     choose : which ``frame`` and ``channel`` of images that hold several.
     report : whether pictures and a page are made.
+    trials : how often the same question is asked to see how sure the answer is; 0: once, and the page does not say.
     overwrite : whether results that are there may be replaced.
     """
 
@@ -87,6 +89,7 @@ class Job:
     choose: Choose = field(default_factory=Choose)
     report: bool = True
     overwrite: bool = False
+    trials: int = 0
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,8 @@ def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
         result = replace(result, warnings=tuple(messages))
         content = record(result, loaded.sources, hashes, started)
         if scene:
-            hashes |= {REPORT: _hashed(partial(_paged, result, scores, content, scene), claim.staging / REPORT)}
+            told = result.explain(job.trials) if job.trials else None
+            hashes |= {REPORT: _hashed(partial(_paged, result, scores, content, scene, told), claim.staging / REPORT)}
             clock.mark("report")
             content = record(result, loaded.sources, hashes, started)
         io.write_json(claim.staging / RECORD, content)
@@ -248,8 +252,8 @@ def _pictures(scene: Scene, folder: Path) -> dict[str, str]:
     return {path.name: io.sha256(path) for path in report.write_pictures(scene, folder)}
 
 
-def _paged(result: Result, scores: dict[str, Any], content: dict[str, Any], scene: Scene, path: Path) -> None:
-    io.write_text(path, page_of(result, scores, content, scene))
+def _paged(result: Result, scores: dict[str, Any], content: dict[str, Any], scene: Scene, told: Explanation | None, path: Path) -> None:
+    io.write_text(path, page_of(result, scores, content, scene, told))
 
 
 def _check_company(fixed: Image, labels: tuple[Image, Image] | None, points: tuple[Points, Points] | None) -> None:
