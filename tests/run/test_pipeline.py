@@ -315,11 +315,9 @@ def test_a_fixed_image_is_blurred_as_the_moved_one_will_be():
     broad = []
     for start in np.arange(0, 1, 0.125):  # wherever the voxels happen to lie
         moving = sheet(Grid((31, 10, 10), homogeneous(1.5 * np.eye(3), (-22.5 + 1.5 * start, -7, -7))))
-        half = Affine(homogeneous(np.eye(3), (start, 0.0, 0.0)), np.zeros(3))
-        moved = STEPS["apply"](STEPS["apply"](moving, half, fixed), half.inverse(), fixed)
-        broad.append(breadth(moved))
+        broad.append(breadth(STEPS["apply"](moving, Identity(3), fixed)))
     evened = breadth(STEPS["blur_like"](fixed, moving))
-    assert abs(evened / np.mean(broad) - 1) < 0.03 and evened > 1.15 * breadth(fixed)
+    assert abs(evened / np.mean(broad) - 1) < 0.03 and evened > 1.1 * breadth(fixed)
 
 
 def test_two_bones_and_what_is_between():

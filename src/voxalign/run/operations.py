@@ -130,14 +130,15 @@ def around(image: Image, region: Image, *, margin: float = 10.0) -> Image:
 
 
 def blur_like(image: Image, other: Image) -> Image:
-    """The image as blurred as ``other`` will be when a deformation has brought it onto the image's grid.
+    """The image as blurred as ``other`` will be on the image's grid.
 
-    Larger voxels blur, and so does linear interpolation, by a sixth of a squared voxel on average: once onto the grid, once along the
-    deformation. Where that is not evened out, thin layers are broader in the moved image, and what lies between them seems to shrink.
+    Larger voxels blur, and so does linear interpolation, by a sixth of a squared voxel on average. Where that is not evened out, thin
+    layers are broader in the moved image, and a deformation makes what lies between them shrink. What the deformation itself interpolates
+    once more is not evened out.
     """
     own, theirs = image.grid.spacing**2, (np.linalg.inv(image.grid.direction) @ other.grid.direction) ** 2 @ other.grid.spacing**2
     larger = np.maximum(theirs - own, 0) / (8 * np.log(2))  # a voxel is as wide as its Gaussian at half height
-    return gaussian(image, sigma=tuple(np.sqrt(larger + (own + theirs) / 6)))
+    return gaussian(image, sigma=tuple(np.sqrt(larger + theirs / 6)))
 
 
 def select(labels: Image, *, only: tuple) -> Image:
