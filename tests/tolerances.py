@@ -94,6 +94,7 @@ OPTIMUM_VALLEY = 1e-2  # of Rosenbrock's, whose floor is nearly flat
 
 # ---- ready pipelines, at 3 to 3.5 mm; what they promise
 PLANTED_PERCENT = 3.0  # of a volume
+CARRIED_VOLUME = 0.01  # part of the volume of labels of some hundred voxels that touch: rounding, and who gets the voxels between
 PLANTED_MM = 1.0  # between centroids
 JOINT_DEGREES = 1.0
 RIGID_UPDATE_MM = 0.5  # largest error in the head: a sixth of a voxel

@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 import yaml
 from pairs import blobs
+from spaces import homogeneous, rotation
+from tolerances import CARRIED_VOLUME
 
 from voxalign import io
-from voxalign.core import Image, InputError, InputWarning, Points, SecurityError, UsageError
+from voxalign.core import Grid, Identity, Image, InputError, InputWarning, Points, SecurityError, UsageError
 from voxalign.filters import gaussian
+from voxalign.metrics import dice_by_label
 from voxalign.phantom import failures
 from voxalign.run.api import register
 from voxalign.run.operations import STEPS, Picture, Scores
 from voxalign.run.pipeline import Finished, Pipeline, pipeline, ready
 from voxalign.run.pipeline_files import PipelineJob, run_pipeline
 from voxalign.run.pipeline_schema import catalogue, schema
+from voxalign.transforms import Affine
 
 ALIGN = {"inputs": {"fixed": "image", "moving": "image"}, "optional": {"drawn": "labels"},
          "steps": {"even": {"do": "gaussian", "image": "fixed", "sigma": 1.5},
@@ -261,6 +265,59 @@ def test_shapes_are_compared():
         STEPS["select"](ball((20, 20, 20), 10), only=(7,))
     with pytest.raises(InputError, match="empty or lies outside"):
         STEPS["around"](ball((20, 20, 20), 10), ball((20, 20, 20), 0))
+
+
+def ellipsoids(grid: Grid, places: np.ndarray | None = None) -> Image:
+    """Two labels side by side, 1 and 2, as points of the world (``places`` instead of the grid's own) say."""
+    points = grid.points() if places is None else places
+    solids = ((-7, 0, 1), (8, 11, 7)), ((6, 1, 0), (6, 9, 10))  # centres and radii
+    depth = [1 - np.linalg.norm((points - centre) / radii, axis=-1) for centre, radii in solids]
+    return Image(np.where(np.max(depth, 0) > 0, 1 + np.argmax(depth, 0), 0).astype(np.uint8), grid, is_label=True)
+
+
+def test_labels_carried_to_another_grid_keep_their_volume():
+    transform = Affine(homogeneous(rotation((8, -12, 20)) @ np.diag([1.1, 0.95, 1.05]), (0.7, -0.4, 0.2)), np.zeros(3))
+    labels = ellipsoids(Grid((31, 31, 31), homogeneous(2.0 * np.eye(3), (-30.3, -29.6, -30.1))))
+    onto = Image(np.zeros((40, 40, 18), np.float32), Grid((40, 40, 18), homogeneous(np.diag([1.5, 1.5, 3.0]), (-29.4, -30.0, -25.0))))
+    carried, cut = STEPS["carry"](labels, transform, onto), STEPS["apply"](labels, transform, onto)
+    there = ellipsoids(onto.grid, transform(onto.grid.points()))
+    shrunk = np.linalg.det(transform.matrix[:3, :3])
+    for name in (1, 2):
+        expected = (labels.array == name).sum() * labels.grid.voxel_volume / shrunk
+        assert abs((carried.array == name).sum() * onto.grid.voxel_volume / expected - 1) < CARRIED_VOLUME
+        assert dice_by_label(carried, there)[name] > dice_by_label(cut, there)[name]
+    assert carried.is_label and carried.data.dtype == np.uint8
+
+
+def test_labels_that_cannot_be_carried_are_said():
+    grid = Grid((20, 20), np.eye(3))
+    labels = Image(np.zeros(grid.shape, np.int16), grid, is_label=True)
+    labels.array[3:9, 3:9], labels.array[15, 15] = -5, 300
+    coarse = Image(np.zeros((5, 5), np.float32), Grid((5, 5), np.diag([4.0, 4.0, 1.0])))
+    with pytest.warns(InputWarning, match=r"label 300 has no voxel"):
+        found = STEPS["carry"](labels, Identity(2), coarse)
+    assert set(np.unique(found.array)) == {-5, 0}
+    with pytest.raises(InputError, match=r"carry.*label map"):
+        STEPS["carry"](coarse, Identity(2), coarse)
+
+
+def test_a_fixed_image_is_blurred_as_the_moved_one_will_be():
+    def sheet(grid: Grid) -> Image:
+        """Bright for about 1 mm along x, as a scanner with these voxels shows it."""
+        width = np.sqrt(1 + grid.spacing[0] ** 2 / (8 * np.log(2)))
+        return Image(np.exp(-0.5 * (grid.points()[..., 0] / width) ** 2), grid)
+
+    def breadth(image: Image) -> float:
+        x, weight = image.grid.points()[..., 0], image.array
+        return np.sqrt((weight * x**2).sum() / weight.sum())
+
+    fixed = sheet(Grid((41, 12, 12), homogeneous(1.0 * np.eye(3), (-20, -6, -6))))
+    broad = []
+    for start in np.arange(0, 1, 0.125):  # wherever the voxels happen to lie
+        moving = sheet(Grid((31, 10, 10), homogeneous(1.5 * np.eye(3), (-22.5 + 1.5 * start, -7, -7))))
+        broad.append(breadth(STEPS["apply"](moving, Identity(3), fixed)))
+    evened = breadth(STEPS["blur_like"](fixed, moving))
+    assert abs(evened / np.mean(broad) - 1) < 0.03 and evened > 1.1 * breadth(fixed)
 
 
 def test_two_bones_and_what_is_between():

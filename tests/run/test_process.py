@@ -83,3 +83,20 @@ def test_channels_are_written(image, tmp_path):
 def test_nothing_to_do(image, tmp_path):
     with pytest.raises(UsageError, match="no step"):
         process_file(Processing(tmp_path / "in.nii.gz", tmp_path / "out.nii.gz", ()))
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_images_of_one_value_are_refused_and_labels_of_one_are_not(value, tmp_path):
+    given, out = tmp_path / "in.nii.gz", tmp_path / "out.nii.gz"
+    io.save(Image.from_array(np.full((6, 6, 6), value)), given)
+    with pytest.raises(InputError, match=f"every voxel is {value:g}.*--kind labels"):
+        process_file(Processing(given, out, (Step("gaussian"),)))
+    assert not out.exists()
+    assert process_file(Processing(given, out, (Step.parse("pad margin=1"),), kind="labels")) == out
+
+
+def test_a_label_map_given_as_an_image_says_how_to_say_so(tmp_path):
+    given, out = tmp_path / "in.nii.gz", tmp_path / "out.nii.gz"
+    io.save(Image.from_array(np.kron(np.arange(8).reshape(2, 2, 2), np.ones((6, 6, 6)))), given)
+    with pytest.warns(InputWarning, match="add --kind image"), pytest.raises(InputError, match="never blended"):
+        process_file(Processing(given, out, (Step("gaussian"),)))

@@ -1,12 +1,14 @@
 """Every pipeline that comes with voxalign recovers an answer that was planted in the phantom; finer in the documentation."""
 import numpy as np
-from tolerances import JOINT_DEGREES, PLANTED_MM, PLANTED_PERCENT, RIGID_UPDATE_MM
+from tolerances import CARRIED_VOLUME, JOINT_DEGREES, PLANTED_MM, PLANTED_PERCENT, RIGID_UPDATE_MM
 
 from voxalign import phantom
 from voxalign.core import Image
 from voxalign.metrics import jacobian_determinant
 from voxalign.phantom import HeadLabel, LimbLabel
 from voxalign.run.pipeline import Finished, pipeline
+
+MUSCLES = [label for label in LimbLabel if phantom.tissue(label) == "muscle"]
 
 
 def run(name: str, **inputs: Image) -> Finished:
@@ -41,6 +43,8 @@ def test_a_tumour_of_mr_on_ct_and_pet():
         found, = done[f"agreement_on_{kind}"].values()
         voxel = pair.moving.grid.spacing.max()
         assert found["centroid_mm"] < PLANTED_MM and abs(found["volume_percent"]) < PLANTED_PERCENT and found["hd95_mm"] <= voxel
+        carried, = done[f"volume_on_{kind}"].values()
+        assert abs(carried / done["volume_on_mr"][str(int(HeadLabel.LESION))] - 1) < CARRIED_VOLUME
 
 
 def test_a_plan_brought_to_the_operation():
@@ -54,9 +58,12 @@ def test_a_plan_brought_to_the_operation():
 
 def test_a_bent_knee_and_a_muscle_that_wasted():
     pair = phantom.limb_change_pair(1, spacing=3.5, joint_angle_degrees=20.0)
-    muscle = only(pair.fixed_labels, LimbLabel.QUADRICEPS)
-    done = run("limb-before-after", fixed=pair.fixed, moving=pair.moving, bones=phantom.shafts(pair.fixed_labels), muscles=muscle)
+    muscles = only(pair.fixed_labels, *MUSCLES)
+    done = run("limb-before-after", fixed=pair.fixed, moving=pair.moving, bones=phantom.shafts(pair.fixed_labels), muscles=muscles)
     assert abs(done["joint"]["angle_degrees"] - 20) < JOINT_DEGREES
-    planted = 100 * (jacobian_determinant(pair.truth, pair.fixed.grid)[muscle.array > 0].mean() - 1)
-    found, = done["muscle_change"].values()
-    assert planted < -12 and abs(found["change_percent"] - planted) < PLANTED_PERCENT
+    stretched = jacobian_determinant(pair.truth, pair.fixed.grid)
+    planted = {name: 100 * (stretched[muscles.array == name].mean() - 1) for name in MUSCLES}
+    assert planted[LimbLabel.QUADRICEPS] < -12
+    off = {name: done["muscle_change"][str(int(name))]["change_percent"] - change for name, change in planted.items()}
+    assert abs(off.pop(LimbLabel.QUADRICEPS)) < PLANTED_PERCENT
+    assert abs(np.mean(list(off.values()))) < PLANTED_PERCENT  # each by itself is not promised at 3.5 mm: the worst is 3.2 % off

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from .. import io
-from ..core import Image, Points, UsageError
+from ..core import Image, InputError, Points, UsageError
 from ..core.errors import choose
 from ..features import FEATURES
 from ..filters import FILTERS
 from ..nn.denoise import autoencoder
 from ..nn.translate import translate
-from .checks import check_image, labelled
+from .checks import check_image, looks_like_labels, warn
 from .choose import Choose
 from .output import check_file, check_folder
 
@@ -161,10 +161,20 @@ def settings_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def _load(job: Processing) -> Image:
-    image = job.choose.load(job.given)
+    """The input as what it is, or is said to be; images of one value, in which nothing can be seen, are refused."""
     if job.kind == "labels":
         return io.load(job.given, is_label=True)
-    return image if job.kind == "image" or image.channels > 1 else labelled(image, None, str(job.given))
+    image = job.choose.load(job.given)
+    if image.channels > 1:
+        return image
+    values = image.array if image.mask is None else image.array[image.mask]
+    if values.size and values.min() == values.max():
+        raise InputError(f"{job.given}: every voxel is {values.flat[0]:.6g}, expected contrast; is it the right file? "
+                         "For a label map add --kind labels")
+    if job.kind == "image" or not looks_like_labels(image.data[0]):
+        return image
+    warn(f"{job.given}: looks like a label map and is treated as one; add --kind image if it is not")
+    return Image(image.data, image.grid, image.mask, is_label=True)
 
 
 def _shown(key: str, setting: inspect.Parameter) -> str:
