@@ -29,7 +29,7 @@ from voxalign.train.recipe import Recipe
 from voxalign.train.recurrent import Sequences
 
 SHAPE, FRAMES, SEQUENCES, SINGLE = (40, 40), 12, 9, 16  # SINGLE: frames a step, of the networks that see one at a time
-RATIOS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of the variances of motion and measurement
+RATIOS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of the variances of motion and measurement
 RECIPE = Recipe(task="sequence", synthesise=("head", "body", "shapes"), shape=SHAPE, frames=6, widths=(16, 24), batch=6,
                 augment=0.0, image_weight=0.0, field_weight=1.0, smoothness=0.02, rate=3e-3, threads=1, device="cpu", average=0.995)
 
