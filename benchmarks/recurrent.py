@@ -2,11 +2,11 @@
 
     python benchmarks/recurrent.py --steps 480 --out bench-out/recurrent
 
-Trains two networks of one architecture on made frames (breathing, drifting, wandering, of any size, everywhere or in one place; 40 x 40): one
-network on single frames first, which has nothing to remember; from there one on sequences, and one on more single frames (16 a step for 36). Both then follow beating
-sequences with known maps, as does the engine. What is aligned frame by frame is smoothed by a Kalman filter of constant velocity, causal
-as the network is, whose ratio of noises is the one of all tried that is best on these very sequences. Errors are those where the fixed
-image shows something: nobody can know how nothing moves. Needs torch.
+Trains two networks of one architecture on made frames (breathing, drifting, wandering, of any size, everywhere or in one place; 40 x 40):
+one network on single frames first, which has nothing to remember; from there one on sequences, and one on more single frames (16 a step
+for 36). Both then follow strong beating with known maps, as does the engine. What is aligned frame by frame is smoothed by a Kalman filter
+of constant velocity, causal as the network is, whose ratio of noises is the one of all tried that is best on these very sequences. Errors
+are those where the fixed image shows something: nobody can know how nothing moves. Needs torch.
 """
 from __future__ import annotations
 
