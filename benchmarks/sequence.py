@@ -1,13 +1,15 @@
 """How exactly motion is found in sequences, and how fast frames are followed.
 
     python benchmarks/sequence.py phantom                     error on generated heads that move (mean, 95 %, largest; voxels)
-    python benchmarks/sequence.py injected fmri.nii.gz ...    motion injected into real series: error against what was injected (voxels)
+    python benchmarks/sequence.py injected fmri.nii.gz ...    motion injected into real series: error against what was injected (voxels);
+                                                              --ants: the same by ANTs' motion correction (needs antspyx)
     python benchmarks/sequence.py speed --frames 180          seconds for a series of 64 x 64 x 36, from file to files
     python benchmarks/sequence.py live                        latency of vx.track: percentiles for 256 x 256 and 128 x 128 x 128
 
 Injected: every frame is moved by a known motion (2 degrees and 2 voxels, standard deviations) with cubic splines. The whole series is
 aligned twice, as it is and moved; what is found must differ by what was injected, up to one motion that all frames share (both are
-aligned to means of their own). Errors are those of the bright voxels.
+aligned to means of their own). Errors are those of the bright voxels, within the slices where there are few of them; they hold those of
+both alignments.
 """
 from __future__ import annotations
 
@@ -20,12 +22,12 @@ import numpy as np
 
 from voxalign import phantom
 from voxalign.core import Grid, Image, resample
+from voxalign.io import itk, save
 from voxalign.io.sequence import open_series, writing
 from voxalign.register.follow import free_motions, suited_model
 from voxalign.register.prepare import otsu, scale
 from voxalign.register.sequence import Motion, follow, mean_image, settled
 from voxalign.register.track import Tracker
-from voxalign.run.sequence import SequenceJob, sequence_files
 from voxalign.transforms import Rigid
 
 
@@ -56,7 +58,23 @@ def aligned(frames: list[Image], model: str) -> Motion:
     return settled(follow(frames, mean, model))
 
 
+def aligned_by_ants(frames: list[Image], model: str) -> Motion:
+    """ants.motion_correction as it comes (rigid, in all directions), to the mean that ours go to."""
+    import ants
+
+    with tempfile.TemporaryDirectory() as folder:
+        series, fixed = (Path(folder) / f"{name}.nii.gz" for name in ("series", "fixed"))
+        with writing(series, len(frames), 1.0) as append:
+            for frame in frames:
+                append(frame)
+        save(mean_image(frames, model), fixed)
+        found = ants.motion_correction(ants.image_read(str(series)), ants.image_read(str(fixed)), outprefix=f"{folder}/")
+        transforms = tuple(itk.decode(itk.read_mat(Path(names[0]))) for names in found["motion_parameters"])
+    return Motion(transforms, np.ones(len(frames)), np.zeros(len(frames), bool))
+
+
 def on_injected(arguments: argparse.Namespace) -> None:
+    align = aligned_by_ants if arguments.ants else aligned
     for path in arguments.files:
         frames = list(open_series([path]))
         grid, model = frames[0].grid, suited_model(frames[0].grid)
@@ -64,18 +82,27 @@ def on_injected(arguments: argparse.Namespace) -> None:
         amounts = np.array([np.radians(2)] * (len(free) - free[:, -3:].any(1).sum()) + [2 * grid.spacing.min()] * free[:, -3:].any(1).sum())
         injected = [Rigid.identity(3, grid.centre).retract((rng.standard_normal(len(free)) * amounts) @ free) for _ in frames]
         moved = [resample(frame, grid, motion, "cubic") for frame, motion in zip(frames, injected, strict=True)]
-        before, after = aligned(frames, model), aligned(moved, model)
+        before, after = align(frames, model), align(moved, model)
         mean = scale(mean_image(frames, model))
         points = grid.world(np.argwhere(mean.data > otsu(mean.data)))  # where there is something to see
         # fixed' -> frame' -> frame -> fixed: the same for all frames, were nothing wrong
         ways = np.stack([first.inverse()(motion(second(points))) for first, motion, second in
                          zip(before.transforms, injected, after.transforms, strict=True)])
         good = ~(before.uncertain | after.uncertain)
-        errors = np.linalg.norm(ways - np.median(ways[good], 0), axis=-1).mean(1) / grid.spacing.min()
+        off = (ways - np.median(ways[good], 0)) @ within(model, grid)
+        errors = np.linalg.norm(off, axis=-1).mean(1) / grid.spacing.min()
         print(f"{Path(path).name}, {model}, {good.sum()} of {len(frames)} frames aligned: {shown(list(errors[good]))}", flush=True)
 
 
+def within(model: str, grid: Grid) -> np.ndarray:
+    """Directions in which errors count, as columns: the two finest if motion is known in the plane only."""
+    directions = grid.affine[:3, :3] / grid.spacing
+    return directions[:, np.argsort(grid.spacing)[:2]] if model == "in-plane" else directions
+
+
 def speed(arguments: argparse.Namespace) -> None:
+    from voxalign.run.sequence import SequenceJob, sequence_files
+
     affine = np.diag([3.0, 3.0, 4.0, 1.0])
     affine[:3, 3] = -94, -89, -85
     grid = Grid((64, 64, 36), affine)
@@ -116,6 +143,7 @@ def main() -> None:
         command.add_argument("--frames", type=int, default=180 if name == "speed" else 40)
         if name == "injected":
             command.add_argument("files", type=Path, nargs="+")
+            command.add_argument("--ants", action="store_true")
     arguments = parser.parse_args()
     arguments.run(arguments)
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import tolerances
 
-from voxalign.core import Grid, InputError, compose
+from voxalign.core import Grid, Image, InputError, compose
 from voxalign.metrics.deformation import jacobian_determinant
 from voxalign.phantom import APPEARANCES, Inflation, head_anatomy, image_pair, rigid, with_lesion
 from voxalign.phantom.pair import Scan
-from voxalign.register.midspace import deformations, evened, mid_poses, mid_space
+from voxalign.register.midspace import common_grid, deformations, evened, mid_poses, mid_space
+from voxalign.transforms import Rigid
 from voxalign.transforms.linear import decompose
 
 MIDDLE = np.array((28.0, -20.0, 30.0))
@@ -33,6 +34,12 @@ def pair():
 @pytest.fixture(scope="module")
 def space(pair):
     return mid_space([pair.fixed, pair.moving])
+
+
+def test_small_bodies_get_small_margins():
+    grid = box(48, 0.5, np.zeros(3))
+    ball = Image(np.float32(np.linalg.norm(grid.points(), axis=-1) < 6)[None], grid)
+    assert 12 < common_grid([ball, ball], [Rigid.identity(3)] * 2, None).extent.max() < 16
 
 
 def test_the_middle_is_in_the_middle(pair, space):

@@ -47,6 +47,18 @@ def test_cycles_return(kind, monkeypatch):
     assert size[period - 1] < 1e-4 * size.max() and torch.allclose(size[:period - 1], size[period:-1], rtol=1e-3)
 
 
+def test_nobody_can_guess_how_much_moves_and_where():
+    drawn = [motion.varied(generator("cpu", k), (20, 18)) for k in range(40)]
+    sizes, local = [reach for reach, _ in drawn], [float(where.min()) < 0.1 for _, where in drawn]
+    assert sizes.count(0.0) > 0 and max(sizes) > 3 * sorted(sizes)[10] and 8 < sum(local) < 32
+
+
+@pytest.mark.parametrize("kind", sorted(motion.MOTIONS))
+def test_what_is_still_does_not_move(kind):
+    made = motion.sequence(generator("cpu", 1), smooth_image(), kind, 3, lambda g, lattice: (0.0, torch.ones(lattice)))
+    assert not made.displacement.any() and made.frames.std(0).mean() > 0  # noise alone
+
+
 def descend(made, network, keys) -> list[float]:
     """Train on the samples that ``keys(step)`` names; every loss."""
     optimiser, losses = torch.optim.Adam(network.parameters(), 5e-3), []

@@ -171,13 +171,14 @@ class Painter(Pyramid):
 class Recurrent(Architecture):
     """Velocity of every frame of a sequence against one fixed image, from the frame and from a state that remembers the motion.
 
-    Features are compared on the coarsest level, which has 1 / 2^levels of the images' resolution, around where things were last; a gated
-    recurrent unit (Ballas et al. 2016, arXiv:1511.06432) turns that into a correction (as RAFT: Teed and Deng 2020, arXiv:2003.12039).
+    Features of all levels, level k having 1 / 2^(k+1) of the images' resolution, are compared around where things were last; a gated
+    recurrent unit on the finest (Ballas et al. 2016, arXiv:1511.06432) turns that into a correction (as RAFT: Teed and Deng 2020,
+    arXiv:2003.12039).
 
     Parameters
     ----------
     hidden : features of the state.
-    radius : voxels of the coarsest level, of the comparison.
+    radius : of the comparison, voxels of each level.
     looks : corrections a frame.
     rounds : how often a single pair is looked at as if it were a sequence.
     """

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from ..core import kernels
 from . import architecture as kinds
 from . import fields
-from .blocks import Encoder, conditions, convolution, padded, quiet_head, standard
+from .blocks import Encoder, conditions, convolution, halved, padded, quiet_head, standard
 from .prediction import Prediction
 
 _SHARP = 6.0  # how much more a place counts that is alike than one that is not, at first: e^6
+_STRIDE = 2  # voxels of the images to one of the velocity
 _SQUARINGS = 5  # of what features are warped along, where a hundredth of a voxel is enough
 
 
@@ -36,35 +37,45 @@ class Recurrent(nn.Module):
 
     def __init__(self, architecture: kinds.Recurrent) -> None:
         super().__init__()
-        self.architecture, self.stride = architecture, 1 << architecture.levels
-        seen = (2 * architecture.radius + 1) ** architecture.dim + architecture.channels[-1] + 2 * architecture.dim
+        self.architecture, self.stride = architecture, _STRIDE
+        compared = (2 * architecture.radius + 1) ** architecture.dim + architecture.dim
+        seen = architecture.levels * compared + architecture.channels[0] + architecture.dim
+        self.multiple = 1 << architecture.levels
         self.encoder = Encoder(architecture, architecture.in_channels + 1, 2)
         self.sharpness = nn.Parameter(torch.tensor(_SHARP))
         self.cell = Cell(architecture, seen)
         self.head = quiet_head(architecture.dim, architecture.hidden, architecture.dim)
 
-    def features(self, images: Tensor) -> Tensor:
-        """(B, C, *S) -> (B, channels[-1], *lattice), every channel with mean 0 and variance 1, all over the root of their number.
+    def features(self, images: Tensor) -> list[Tensor]:
+        """(B, C, *S) -> level k: (B, channels[k], *lattice / 2^k), channels of mean 0 and variance 1, over the root of their number.
 
         Features of length 1, as a pyramid compares, all point nearly the same way at first: the products say next to nothing then.
         """
-        values = self.encoder(padded(images, self.stride))[-1]
-        return standard(values) / values.shape[1] ** 0.5
+        levels = self.encoder(padded(images, self.multiple))
+        return [standard(values) / values.shape[1] ** 0.5 for values in levels]
 
     def begin(self, fixed: Tensor) -> Memory:
         """Before the first frame: nothing is known, nothing has moved."""
-        batch, lattice = len(fixed), [(n + self.stride - 1) // self.stride for n in fixed.shape[2:]]  # ONNX rounds quotients to 0
+        m = self.multiple
+        batch, lattice = len(fixed), [(n + m - 1) // m * (m // self.stride) for n in fixed.shape[2:]]  # ONNX rounds quotients to 0
         return Memory(fixed.new_zeros(batch, self.architecture.hidden, *lattice), fixed.new_zeros(batch, self.architecture.dim, *lattice))
 
-    def step(self, fixed: Tensor, frame: Tensor, memory: Memory) -> Memory:
-        """What is known after one more frame; both are features (B, channels[-1], *lattice)."""
+    def step(self, fixed: list[Tensor], frame: list[Tensor], memory: Memory) -> Memory:
+        """What is known after one more frame; both are `features`."""
         state, velocity = memory.state, memory.velocity
         for _ in range(self.architecture.looks):
-            known = fields.warp(frame, fields.integrate(velocity, _SQUARINGS))
-            alike = kernels.correlation(fixed, known, (self.architecture.radius,) * (fixed.ndim - 2))
-            state = self.cell(state, torch.cat([alike, self._likely(alike), fixed, velocity], 1))
+            state = self.cell(state, torch.cat([*self._compared(fixed, frame, velocity), fixed[0], velocity], 1))
             velocity = velocity + fields.exact(self.head(state))
         return Memory(state, velocity)
+
+    def _compared(self, fixed: list[Tensor], frame: list[Tensor], velocity: Tensor) -> Iterator[Tensor]:
+        """How alike places are around where they are by now, and where they are most alike; level by level, on the lattice."""
+        u = fields.integrate(velocity, _SQUARINGS)
+        for number, (one, other) in enumerate(zip(fixed, frame, strict=True)):
+            if number:
+                u = halved(u) / 2
+            alike = kernels.correlation(one, fields.warp(other, u), (self.architecture.radius,) * (u.ndim - 2))
+            yield _finer(torch.cat([alike, self._likely(alike)], 1), number)
 
     def _likely(self, alike: Tensor) -> Tensor:
         """Where each place is most alike, (B, D, *lattice) in voxels off it: the mean offset, weighted."""
@@ -81,13 +92,20 @@ class Recurrent(nn.Module):
 
     def said(self, memory: Memory, fixed: Tensor) -> Prediction:
         """The last frame's deformation."""
-        return Prediction(memory.velocity, tuple(fixed.shape[2:]), self.stride)
+        shape = tuple(fixed.shape[2:])
+        return Prediction(fields.cut(memory.velocity, [(n + 1) // self.stride for n in shape]), shape, self.stride)
 
     def forward(self, fixed: Tensor, moving: Tensor, smoothness: float | Tensor | None = None) -> Prediction:
         """One pair (B, C, *S), looked at ``rounds`` times: each corrects what the one before found."""
         conditions(None, smoothness, fixed)
         *found, last = self.follow(fixed, [moving] * self.architecture.rounds)
         return Prediction(last.velocity, last.shape, last.stride, tuple(found))
+
+
+def _finer(values: Tensor, times: int) -> Tensor:
+    for _ in range(times):
+        values = fields.double(values)
+    return values
 
 
 class Cell(nn.Module):

@@ -27,7 +27,7 @@ from .register import register
 from .settings import Settings
 
 _ROUNDS = 10  # of averaging poses; each takes out most of what is left
-_MARGIN_MM = 8.0  # around all foregrounds
+_MARGIN, _MARGIN_MM = 0.1, 8.0  # around all foregrounds: part of the longest edge (a mouse is small), at most so much
 _SHADING_MM = 12.0  # how far shading must be smooth
 _ODD = 3.0  # standard deviations of the logarithm of two intensities beyond which it is no shading
 _STEPS = 40
@@ -132,7 +132,9 @@ def common_grid(images: Sequence[Image], poses: Sequence[Linear], spacing: float
         bounds = arrays.bounds(foreground(rough))
         box = rough.grid if bounds is None else rough.grid.crop(*bounds)
         corners.append(pose.inverse()(box.corners()))
-    low, high = np.min(np.concatenate(corners), 0) - _MARGIN_MM, np.max(np.concatenate(corners), 0) + _MARGIN_MM
+    low, high = np.min(np.concatenate(corners), 0), np.max(np.concatenate(corners), 0)
+    margin = min(_MARGIN_MM, _MARGIN * float((high - low).max()))
+    low, high = low - margin, high + margin
     step = spacing or float(np.median([image.grid.spacing.min() for image in images]))
     affine = np.diag([*(step,) * len(low), 1.0])
     affine[:-1, -1] = low

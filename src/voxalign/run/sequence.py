@@ -264,8 +264,8 @@ def _notes(motion: Motion, model: str, job: SequenceJob, flat: bool) -> list[str
 
 def _worse(before: float, after: float) -> list[str]:
     """A remark if alignment did no good."""
-    text = (f"voxels vary more over time than before ({after:.3g} for {before:.3g} %): the frames moved less than can be told, or the "
-            "method (or its weights) does not suit them")
+    text = (f"voxels vary more over time than before ({after:.3g} for {before:.3g} %): the frames moved less than can be told, their "
+            "shading differs more than their place, or the method (or its weights) does not suit them; see the confidence in motion.tsv")
     return [text] if after > _MORE * before else []
 
 

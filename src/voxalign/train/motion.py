@@ -15,6 +15,7 @@ from .randomness import chance, smooth_noise, uniform, uniforms
 _SQUARINGS, _STRIDE = 5, 2
 _NOISE = (0.02, 0.25)  # of frames, in parts of the range
 _SPOILED, _SPOILED_NOISE = 0.15, 0.6  # part of the frames that show next to nothing, and their noise
+_STILL, _LOCAL = 0.1, 0.5  # part of the varied sequences in which nothing moves, and in which only one place does
 _REACH = 0.14  # of the edge: the largest displacement of a strong motion
 
 
@@ -32,20 +33,37 @@ class Moving:
     displacement: Tensor
 
 
-def sequence(g: Generator, image: Tensor, motion: str, frames: int) -> Moving:
+Extent = Callable[[Generator, Sequence[int]], tuple[float, Tensor]]  # the largest displacement, part of the edge, and how much moves where
+
+
+def strong(g: Generator, lattice: Sequence[int]) -> tuple[float, Tensor]:
+    """Much, and everywhere."""
+    return uniform(g, 0.4, 1) * _REACH, torch.ones(tuple(lattice), device=g.device)
+
+
+def varied(g: Generator, lattice: Sequence[int]) -> tuple[float, Tensor]:
+    """Anything from nothing at all to much, everywhere or in one place: what cannot be guessed has to be looked for."""
+    reach = 0.0 if chance(g, _STILL) else uniform(g) * _REACH
+    size = torch.tensor(lattice, dtype=torch.float32, device=g.device).reshape(-1, *(1,) * len(lattice))
+    away = (fields.lattice(lattice, size) - size * uniforms(g, size.shape, 0.15, 0.85)).norm(dim=0) / (uniform(g, 0.1, 0.4) * max(lattice))
+    return reach, torch.exp(-(away**2)) if chance(g, _LOCAL) else torch.ones_like(away)
+
+
+def sequence(g: Generator, image: Tensor, motion: str, frames: int, extent: Extent = strong) -> Moving:
     """``frames`` noisy images of what ``image`` (C, *S) shows while it moves.
 
     Parameters
     ----------
     motion : ``breathing`` (to and fro along one way), ``beating`` (shrinking towards a place, and back), ``drifting`` (as a whole, slowly),
         ``wandering`` (everything its own way).
+    extent : draws how much moves, and where.
     """
     shape = tuple(image.shape[1:])
     lattice = tuple(-(-n // _STRIDE) for n in shape)
     patterns, courses = MOTIONS[motion](g, lattice, frames)
-    largest = torch.einsum("tk,kd...->td...", courses, patterns).norm(dim=1).amax().clamp(min=1e-6)
-    reach = uniform(g, 0.4, 1) * _REACH * max(lattice)
-    velocity = torch.einsum("tk,kd...->td...", courses, patterns) * (reach / largest)
+    reach, where = extent(g, lattice)
+    velocity = torch.einsum("tk,kd...->td...", courses, patterns * where)
+    velocity = velocity * (reach * max(lattice) / velocity.norm(dim=1).amax().clamp(min=1e-6))
     flow = Prediction(velocity, shape, _STRIDE)
     moved = fields.warp(image[None].expand(frames, *image.shape), flow.inverse().displacement(_SQUARINGS))
     noise = uniform(g, *_NOISE)

@@ -38,7 +38,7 @@ class Sequences(Task):
     def _made(self, g: Generator, part: str) -> Frames:
         fixed = synthesise.painted(g, self._drawings(g, part)[0])[None]
         kind = self.recipe.motions[whole(g, 0, len(self.recipe.motions) - 1)]
-        made = motion.sequence(g, fixed, kind, self.recipe.frames)
+        made = motion.sequence(g, fixed, kind, self.recipe.frames, motion.varied)
         noisy = motion.rician(g, fixed[0], uniform(g, *_FIXED_NOISE))[None, None]
         return [Batch(noisy, frame[None], field=field[None]) for frame, field in zip(made.frames, made.displacement, strict=True)]
 

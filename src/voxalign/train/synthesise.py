@@ -178,8 +178,17 @@ def _air(g: Generator, means: Tensor) -> Tensor:
 
 def painted(g: Generator, drawing: Tensor) -> Tensor:
     """A random image of a drawing (*S), placed at random; 0 to 1."""
-    labels = place.nearest(drawing, place.draw(g, drawing.shape, _BOTH).positions())
-    return _shown(g, labels, _air(g, uniforms(g, int(drawing.max()) + 1, 0.05, 1)))
+    return coloured(g, placed(g, drawing))
+
+
+def placed(g: Generator, drawing: Tensor) -> Tensor:
+    """A drawing (*S) somewhere else."""
+    return place.nearest(drawing, place.draw(g, drawing.shape, _BOTH).positions())
+
+
+def coloured(g: Generator, labels: Tensor) -> Tensor:
+    """A random image of a drawing (*S) as it is; 0 to 1."""
+    return _shown(g, labels, _air(g, uniforms(g, int(labels.max()) + 1, 0.05, 1)))
 
 
 def _shown(g: Generator, labels: Tensor, means: Tensor) -> Tensor:
