@@ -55,7 +55,7 @@ def cases(kind: str) -> tuple[list[tuple[torch.Tensor, motion.Moving]], list[np.
         g = generator("cpu", 77, number)
         drawing = list(synthesise.FAMILIES.values())[number % 3](g, SHAPE)
         labels = synthesise.placed(g, drawing)
-        fixed = synthesise.coloured(g, labels)[None]
+        fixed = synthesise.coloured(g, labels, int(labels.max()) + 1)[None]
         made.append((fixed, motion.sequence(g, fixed, kind, FRAMES)))
         bodies.append((labels != 0).numpy())
     return made, bodies

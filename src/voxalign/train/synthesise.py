@@ -178,7 +178,7 @@ def _air(g: Generator, means: Tensor) -> Tensor:
 
 def painted(g: Generator, drawing: Tensor) -> Tensor:
     """A random image of a drawing (*S), placed at random; 0 to 1."""
-    return coloured(g, placed(g, drawing))
+    return coloured(g, placed(g, drawing), int(drawing.max()) + 1)
 
 
 def placed(g: Generator, drawing: Tensor) -> Tensor:
@@ -186,9 +186,9 @@ def placed(g: Generator, drawing: Tensor) -> Tensor:
     return place.nearest(drawing, place.draw(g, drawing.shape, _BOTH).positions())
 
 
-def coloured(g: Generator, labels: Tensor) -> Tensor:
-    """A random image of a drawing (*S) as it is; 0 to 1."""
-    return _shown(g, labels, _air(g, uniforms(g, int(labels.max()) + 1, 0.05, 1)))
+def coloured(g: Generator, labels: Tensor, structures: int) -> Tensor:
+    """A random image of a drawing (*S) of so many structures, the air included, as it is; 0 to 1."""
+    return _shown(g, labels, _air(g, uniforms(g, structures, 0.05, 1)))
 
 
 def _shown(g: Generator, labels: Tensor, means: Tensor) -> Tensor:
