@@ -12,8 +12,8 @@ def otsu_split(values: NDArray, bins: int = 256) -> float:
 
 
 def otsu_of(counts: NDArray, edges: NDArray) -> float:
-    """The same of a histogram: counts (N,), edges (N + 1,)."""
-    share = counts / counts.sum()
+    """The same of a histogram: counts (N,), edges (N + 1,); of none the lowest edge but one."""
+    share = counts / max(counts.sum(), 1)
     weight, mean = np.cumsum(share), np.cumsum(share * (edges[:-1] + edges[1:]) / 2)
     between = (mean[-1] * weight - mean) ** 2 / np.maximum(weight * (1 - weight), 1e-12)
     return float(edges[int(np.argmax(between[:-1])) + 1])

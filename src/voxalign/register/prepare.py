@@ -32,9 +32,13 @@ class Scaled:
     def at(self, spacing: float) -> Scaled:
         """The same box with voxels of ``spacing`` mm where its own are smaller; means of the voxels they cover."""
         level = self
-        while (level.grid.spacing * 2 <= spacing * 1.0001).any():
-            level = level._to(np.where(level.grid.spacing * 2 <= spacing * 1.0001, level.grid.spacing * 2, level.grid.spacing))
+        while (finer := level._finer_than(spacing)).any():
+            level = level._to(np.where(finer, level.grid.spacing * 2, level.grid.spacing))
         return level._to(np.maximum(spacing, level.grid.spacing)) if (level.grid.spacing * 1.3 < spacing).any() else level
+
+    def _finer_than(self, spacing: float) -> NDArray[np.bool_]:
+        """The axes along which two voxels would fit into one of ``spacing``; one voxel cannot become fewer."""
+        return (self.grid.spacing * 2 <= spacing * 1.0001) & (np.array(self.grid.shape) > 1)
 
     def _to(self, spacing: NDArray) -> Scaled:
         grid = self.grid.with_spacing(spacing)
