@@ -12,6 +12,7 @@ ONE = 0.47
 """Likeness above which two images are taken for one modality: of phantom and real pairs of one modality the least alike came to 0.52 at
 the position of the search, shaded and noisy ones included, the most alike of two modalities to 0.43."""
 
+_FLAT = 1e-6  # standard deviation, of the range of an image: less is rounding
 _LEAST = 10  # voxels
 
 
@@ -48,6 +49,6 @@ def _in_memory(image: Scaled) -> Scaled:
 
 def _correlation(fixed: Scaled, moved: Scaled, inside: NDArray[np.bool_]) -> float:
     values = [arrays.as_numpy(image.data[inside]) for image in (fixed, moved)]
-    if len(values[0]) <= _LEAST or min(v.std() for v in values) == 0:
+    if len(values[0]) <= _LEAST or not all(v.std() > _FLAT for v in values):
         return 0.0
     return float(np.corrcoef(*values)[0, 1])
