@@ -49,6 +49,13 @@ def test_the_command_shows_it(files, capsys):
     assert "Would it say so again?" in (files / "out/report.html").read_text()
 
 
+@pytest.mark.parametrize("words", [("--trials", "1"), ("--trials", "2", "--no-report"), ("--trials", "2", "--initial", "t.tfm")])
+def test_trials_that_would_say_nothing_are_refused_at_once(files, monkeypatch, words):
+    monkeypatch.chdir(files)
+    assert main(["register", "-f", "a.nii.gz", "-m", "b.nii.gz", "-o", "none", *words]) == 2
+    assert not (files / "none").exists()
+
+
 def test_a_start_from_a_file_is_refused(files):
     result = vx.register(files / "a.nii.gz", files / "b.nii.gz", transform="rigid", initial=files / "t.tfm")
     with pytest.raises(UsageError, match="other words"):

@@ -13,6 +13,7 @@ from ..register.device import chosen
 from ..register.learned import opened
 from ..register.prepare import foreground, scale
 from .api import Pair, align
+from .config import Configuration
 
 if TYPE_CHECKING:
     from .api import Result
@@ -29,16 +30,28 @@ def explain(result: Result, trials: int = 4) -> Explanation:
 
     Raises
     ------
-    UsageError : the registration started from a file, which says nothing of the other questions.  InputError : fewer than two trials.
+    UsageError : see `check_trials`.
     """
-    if result.configuration.initial_file:
-        raise UsageError("a registration that starts from a transform's file cannot be asked in other words: leave out trials, or the file")
+    check_trials(trials, result.configuration)
     spread = spread_mm(lambda fixed, moving: align(Pair(fixed, moving, (fixed, moving)), result.configuration).transform,
                        *(result.masked or (result.fixed, result.moving)), trials)
     if result.configuration.method != _BY_NETWORK or result.configuration.settings.transform != "deformable":
         return Explanation(spread, trials)
     point = _moved_most(result)
     return Explanation(spread, trials, point, _shares(result, point))
+
+
+def check_trials(trials: int, configuration: Configuration) -> None:
+    """Before anything is computed.
+
+    Raises
+    ------
+    UsageError : fewer than two answers, or a start from a file, which says nothing of the other questions.
+    """
+    if trials < 2:
+        raise UsageError(f"{trials} trials: expected at least 2 answers to compare")
+    if configuration.initial_file:
+        raise UsageError("a registration that starts from a transform's file cannot be asked in other words: leave out trials, or the file")
 
 
 def _shares(result: Result, point: NDArray) -> tuple[Image, Image]:

@@ -20,6 +20,7 @@ from .api import Clock, Pair, Result, affordable, align, collected, prepare, sta
 from .checks import warn
 from .choose import Choose
 from .config import Configuration
+from .explain import check_trials
 from .interrupt import stopping
 from .output import RECORD, REPORT, check_folder, claimed
 from .page import page_of, scene_of
@@ -90,6 +91,12 @@ class Job:
     report: bool = True
     overwrite: bool = False
     trials: int = 0
+
+    def __post_init__(self) -> None:
+        if self.trials:
+            check_trials(self.trials, self.configuration)
+        if self.trials and not self.report:
+            raise UsageError("trials are shown in the report, and none was wanted: leave out --trials or --no-report")
 
 
 @dataclass(frozen=True)
