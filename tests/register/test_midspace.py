@@ -8,7 +8,8 @@ from voxalign.core import Grid, Image, InputError, compose
 from voxalign.metrics.deformation import jacobian_determinant
 from voxalign.phantom import APPEARANCES, Inflation, head_anatomy, image_pair, rigid, with_lesion
 from voxalign.phantom.pair import Scan
-from voxalign.register.midspace import common_grid, deformations, evened, mid_poses, mid_space
+from voxalign.register.midspace import deformations, evened, mid_poses, mid_space
+from voxalign.register.prepare import common_grid
 from voxalign.transforms import Rigid
 from voxalign.transforms.linear import decompose
 

@@ -39,6 +39,11 @@ def test_a_limit_makes_the_working_grid_coarser_and_says_so():
     assert 1 < kept.spacing < 2 and memory_forecast(ball, ball, kept) <= 0.98 * need
 
 
+def test_two_images_that_move_take_more():
+    ball = _ball(160)
+    assert memory_forecast(ball, ball, Settings(direction="symmetric")) > 1.2 * memory_forecast(ball, ball, Settings())
+
+
 def test_what_cannot_fit_is_refused():
     ball = _ball(64)
     with pytest.raises(ResourceError, match="may be used: crop or resample"):

@@ -123,7 +123,7 @@ def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity:
     u, grid = None, None
     for number, (spacing, steps) in enumerate(zip(levels(channels[0].fixed.grid), iterations, strict=True)):
         here = [channel.at(spacing, number) for channel in channels]
-        level = _Level(here, regularity, constraints, optimiser)
+        level = Level(here, regularity, constraints, optimiser)
         u = arrays.full((level.grid.dim, *level.grid.shape), 0, here[0].fixed.data) if u is None else refine(u, grid, level.grid)
         grid = level.grid
         for iteration, (value, new) in enumerate(level.descend(u, steps)):
@@ -131,10 +131,11 @@ def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity:
             yield Progress(number, iteration, value, u, grid)
 
 
-class _Level:
+class Level:
     """One level of `optimise`: everything that does not change from step to step, and the memory the steps work in."""
 
-    def __init__(self, channels: Sequence[Channel], regularity: Regularity, constraints: Constraints, optimiser: str) -> None:
+    def __init__(self, channels: Sequence[Channel], regularity: Regularity, constraints: Constraints = Constraints(),
+                 optimiser: str = "gauss-newton") -> None:
         self.channels, self.regularity, self.landmarks = channels, regularity, constraints.landmarks
         self.grid = channels[0].fixed.grid
         self.rigid = constraints.rigid and constraints.rigid.on(self.grid)
@@ -148,22 +149,30 @@ class _Level:
 
     def descend(self, u: NDArray, steps: int) -> Iterator[tuple[float, NDArray]]:
         """Steps until ``steps`` or until the loss no longer falls; yields the loss before each and the map after it."""
-        bound = [c.losses[0].bind(c.fixed.data, _both(c.fixed, c.moving, u)) for c in self.channels]
-        self.moved = [kernels.warp(c.moving.data, u) for c in self.channels]
-        self.spare = u + 0  # a copy, of a tensor too
+        bound = [c.losses[0].bind(c.fixed.data, both(c.fixed.mask, c.moving.mask, u)) for c in self.channels]
+        self.start(u)
         values: list[float] = []
         for _ in range(steps):
-            values.append(self._force(u, bound))
-            u = self._move(u)
+            values.append(self.force(u, bound))
+            u = self.move(u)
             yield values[-1], u
-            if len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < 3e-3 * _WINDOW * abs(1 - values[-1]):
+            if stalled(values):
                 return
 
-    def _force(self, u: NDArray, bound: Sequence[Bound]) -> float:
+    def start(self, u: NDArray) -> None:
+        """Begin at ``u``: what no step touches is as it is there."""
+        self.moved = [kernels.warp(c.moving.data, u) for c in self.channels]
+        self.spare = u + 0  # a copy, of a tensor too
+
+    def warp(self, u: NDArray) -> list[NDArray]:
+        """The moving images at ``u``."""
+        self.moved = [kernels.warp(c.moving.data, u, moved, self.within) for c, moved in zip(self.channels, self.moved, strict=True)]
+        return self.moved
+
+    def force(self, u: NDArray, bound: Sequence[Bound]) -> float:
         """The loss at ``u``; the equation of the next step goes to `equation`."""
         total = 0.0
-        for number, (channel, loss) in enumerate(zip(self.channels, bound, strict=True)):
-            moved = self.moved[number] = kernels.warp(channel.moving.data, u, self.moved[number], self.within)
+        for number, (channel, loss, moved) in enumerate(zip(self.channels, bound, self.warp(u), strict=True)):
             terms = loss.terms(moved, self.within)
             total = total + channel.weight * terms.value
             into = self.room if number else self.equation
@@ -176,7 +185,7 @@ class _Level:
             self.landmarks.pull(self.equation, u, self.grid)
         return total
 
-    def _move(self, u: NDArray) -> NDArray:
+    def move(self, u: NDArray) -> NDArray:
         """``u`` after the step that `equation` asks for."""
         kept = self.regularity
         self.room = self.smooth(self.equation, self.fluid, self.room, self.within)
@@ -201,12 +210,17 @@ def _shown(channels: Sequence[Channel]) -> NDArray[np.bool_]:
     return kernels.separable(shown[None], [taps] * shown.ndim, False)[0] > 0
 
 
-def _both(fixed: Scaled, moving: Scaled, u: NDArray) -> NDArray[np.bool_] | None:
-    """Voxels that count in both images under the map so far."""
-    if moving.mask is None:
-        return fixed.mask
-    mask = kernels.warp(arrays.as_floats(moving.mask), u) > 0.99
-    return mask if fixed.mask is None else mask & fixed.mask
+def stalled(values: Sequence[float]) -> bool:
+    """Whether a loss (of values so far) no longer falls."""
+    return len(values) > _WINDOW and values[-1 - _WINDOW] - values[-1] < 3e-3 * _WINDOW * abs(1 - values[-1])
+
+
+def both(fixed: NDArray[np.bool_] | None, moving: NDArray[np.bool_] | None, u: NDArray) -> NDArray[np.bool_] | None:
+    """Voxels that count by the masks of both images, of the moving one as it lies under ``u``."""
+    if moving is None:
+        return fixed
+    mask = kernels.warp(arrays.as_floats(moving), u) > 0.99
+    return mask if fixed is None else mask & fixed
 
 
 def _hold_faces(u: NDArray[np.float32]) -> None:

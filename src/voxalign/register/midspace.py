@@ -6,7 +6,6 @@ Lewis and Fox 2004 (doi:10.1016/j.neuroimage.2004.07.026).
 """
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,15 +18,13 @@ from ..core import Grid, Image, InputError, Transform, arrays, resample
 from ..core.smoothing import smooth
 from ..losses import loss
 from ..transforms import Rigid
-from ..transforms.linear import Linear
 from . import deformable
 from .follow import Anchor
-from .prepare import Scaled, foreground, scale
+from .prepare import Scaled, canonical, common_grid, foreground, scale
 from .register import register
 from .settings import Settings
 
 _ROUNDS = 10  # of averaging poses; each takes out most of what is left
-_MARGIN, _MARGIN_MM = 0.1, 8.0  # around all foregrounds: part of the longest edge (a mouse is small), at most so much
 _SHADING_MM = 12.0  # how far shading must be smooth
 _ODD = 3.0  # standard deviations of the logarithm of two intensities beyond which it is no shading
 _STEPS = 40
@@ -78,12 +75,6 @@ def mid_space(images: Sequence[Image], spacing: float | None = None, tell: Telli
     return MidSpace(grid, tuple(poses[k] for k in back), tuple(moved[k] for k in back), mean)
 
 
-def canonical(images: Sequence[Image]) -> NDArray[np.int_]:
-    """An order that the contents decide, so that rounding does not depend on the order they are given in."""
-    keys = [hashlib.sha256(image.data.tobytes() + image.grid.affine.tobytes()).digest() for image in images]
-    return np.array(sorted(range(len(images)), key=keys.__getitem__))
-
-
 # -------------------------------------------------------------------- poses
 def pair_poses(images: Sequence[Image], tell: Telling = lambda stage, fraction: None) -> dict[tuple[int, int], NDArray[np.float64]]:
     """(i, j) -> matrix from points of image i to points of image j, for all ordered pairs, each found on its own."""
@@ -124,23 +115,6 @@ def _mean(matrices: Sequence[NDArray], centre: NDArray) -> NDArray[np.float64]:
 
 
 # -------------------------------------------------------------------- images
-def common_grid(images: Sequence[Image], poses: Sequence[Linear], spacing: float | None) -> Grid:
-    """Along the axes of the world, isotropic, around all foregrounds."""
-    corners = []
-    for image, pose in zip(images, poses, strict=True):
-        rough = scale(image).at(float(image.grid.extent.max()) / 64)
-        bounds = arrays.bounds(foreground(rough))
-        box = rough.grid if bounds is None else rough.grid.crop(*bounds)
-        corners.append(pose.inverse()(box.corners()))
-    low, high = np.min(np.concatenate(corners), 0), np.max(np.concatenate(corners), 0)
-    margin = min(_MARGIN_MM, _MARGIN * float((high - low).max()))
-    low, high = low - margin, high + margin
-    step = spacing or float(np.median([image.grid.spacing.min() for image in images]))
-    affine = np.diag([*(step,) * len(low), 1.0])
-    affine[:-1, -1] = low
-    return Grid(tuple(np.maximum(np.ceil((high - low) / step), 2).astype(int)), affine)
-
-
 def _moved(image: Image, grid: Grid, pose: Rigid) -> Image:
     """On the grid in the middle, interpolated linearly: cubic splines ring at edges, which looks like change (-4.3 % for -4.1 %)."""
     counts = image if image.mask is not None else image.with_mask(np.ones(image.grid.shape, bool))

@@ -1,6 +1,8 @@
 """What both images go through before anything is compared: robust intensities, foreground, coarser versions."""
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +12,10 @@ from ..core import Grid, Identity, Image, Transform, arrays
 from ..core.sample import pull
 from ..filters.normalise import robust_range
 from ..filters.threshold import otsu_of
+from ..transforms.linear import Linear
 
 _LEAST = 0.4  # part of a coarse voxel that must count for it to count, with the mean of that part; not a half: a tie would be chance
+_MARGIN, _MARGIN_MM = 0.1, 8.0  # around all foregrounds: part of the longest edge (a mouse is small), at most so much
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,3 +109,27 @@ def onto(image: Scaled, grid: Grid, transform: Transform | None) -> Scaled:
     data = pull(image.data[None], image.grid, grid, transform, outside=-1.0)[0]  # intensities are not negative: -1 is outside
     mask = data >= 0 if image.mask is None else pull(arrays.as_floats(image.mask)[None], image.grid, grid, transform)[0] > 0.99
     return Scaled(arrays.keep(data, mask), grid, None if mask.all() else mask)
+
+
+def canonical(images: Sequence[Image]) -> NDArray[np.int_]:
+    """An order that the contents decide, so that rounding does not depend on the order they are given in."""
+    keys = [hashlib.sha256(image.data.tobytes() + image.grid.affine.tobytes()).digest() for image in images]
+    return np.array(sorted(range(len(images)), key=keys.__getitem__))
+
+
+def common_grid(images: Sequence[Image | Scaled], poses: Sequence[Linear], spacing: float | None) -> Grid:
+    """Along the axes of the world, isotropic, around all foregrounds."""
+    corners = []
+    for image, pose in zip(images, poses, strict=True):
+        scaled = image if isinstance(image, Scaled) else scale(image)
+        rough = scaled.at(float(image.grid.extent.max()) / 64)
+        bounds = arrays.bounds(foreground(rough))
+        box = rough.grid if bounds is None else rough.grid.crop(*bounds)
+        corners.append(pose.inverse()(box.corners()))
+    low, high = np.min(np.concatenate(corners), 0), np.max(np.concatenate(corners), 0)
+    margin = min(_MARGIN_MM, _MARGIN * float((high - low).max()))
+    low, high = low - margin, high + margin
+    step = spacing or float(np.median([image.grid.spacing.min() for image in images]))
+    affine = np.diag([*(step,) * len(low), 1.0])
+    affine[:-1, -1] = low
+    return Grid(tuple(np.maximum(np.ceil((high - low) / step), 2).astype(int)), affine)

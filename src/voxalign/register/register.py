@@ -1,9 +1,10 @@
 """The classical method: initialise, then linear, then deformable, coarse to fine."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from ..core import Field, Grid, Image, InputError, Transform, compose
 from ..losses import Loss, loss
 from ..transforms import Affine, Rigid, Similarity
 from ..transforms.linear import Linear
-from . import deformable, discrete, initialise, linear, modality, similarity
+from . import deformable, discrete, initialise, linear, modality, similarity, symmetric
+from .descent import RULES
 from .device import best_effort, name
 from .guide import Guide
-from .prepare import Scaled, onto, scale
+from .prepare import Scaled, canonical, common_grid, onto, scale
 from .presets import PRESETS, suited
 from .result import OnStep, Registration, Step
 from .settings import Settings
@@ -32,6 +34,7 @@ _LINEAR_SHARE = 0.25  # of the work, for progress
 _BENDING = {"lncc": {"window": "gaussian", "noise": 0.1}}  # what losses are better with where much can move
 _ACROSS = ("mi", "nmi", "mind")  # losses across modalities
 _STIFFER = 2.0  # smoothness for them
+P = TypeVar("P", deformable.Progress, symmetric.Progress)
 
 
 def register(fixed: Image, moving: Image, settings: Settings | None = None, initial: Transform | None = None,
@@ -59,10 +62,14 @@ def register(fixed: Image, moving: Image, settings: Settings | None = None, init
         raise InputError(f"fixed image is {fixed.dim}-D and moving image is {moving.dim}-D: expected two of one dimension")
     settings = settings or Settings()
     looks = suited(fixed, moving)
+    both = settings.direction == "symmetric"
+    if both and (guide is not None or settings.begin != "zero" or settings.optimiser in RULES):
+        raise InputError("direction 'symmetric' was given with labels, points or regions that take part, a discrete beginning or a "
+                         "first-order optimiser: expected none of them, or direction 'forward'")
 
     def align(device: str) -> Registration:
         run = _Run(scale(fixed, device), scale(moving, device), settings, on_step, guide or Guide(), looks)
-        transform = run.align(initial)
+        transform = run.halfway(initial, canonical((fixed, moving))[0] == 1) if both else run.align(initial)
         return Registration(transform, fixed.grid, moving.grid, tuple(run.history), tuple(run.notes), name(device), run.confidence)
 
     return best_effort(align, settings.device if guide is None else "cpu")  # what guides is NumPy
@@ -96,6 +103,33 @@ class _Run:
         if self.settings.begin == "discrete":
             found = compose([self._far(found), found])
         return compose([self._deformable(found), found])
+
+    def halfway(self, initial: Transform | None, swap: bool) -> Transform:
+        """The whole way with neither image preferred, begun from the moving one if ``swap``, so that their order does not matter."""
+        grid = deformable.working_image(self.fixed, self.settings.spacing).grid
+        if swap:
+            self.fixed, self.moving = self.moving, self.fixed
+        met = self._met(initial.inverse() if swap and initial is not None else initial)
+        met = met.swapped() if swap else met
+        return compose([met.deformation(grid), met.linear]) if self.settings.transform == "deformable" else met.linear
+
+    def _met(self, initial: Transform | None) -> symmetric.Meeting:
+        """Both images, linearly, then deformed until they meet."""
+        start = _as_linear(initial, self.fixed.grid) if initial is not None else self._start()
+        if start is None:
+            raise InputError("direction 'symmetric' was given with an initial transform that is not linear: expected a linear one, "
+                             "or direction 'forward'")
+        there = self._linear(start)
+        other = replace(self, fixed=self.moving, moving=self.fixed, notes=[], _features={})
+        poses = symmetric.halves(symmetric.mean_linear(there, other._linear(there.inverse())))
+        if self.settings.transform != "deformable":
+            return symmetric.Meeting(poses)
+        grid = common_grid((self.fixed, self.moving), poses, self.settings.spacing)
+        channels = [self._halfway_channel(term, grid, poses) for term in self._bending_terms()]
+        steps = self._steps_per_level(grid)
+        regularity = deformable.Regularity.of(self._smoothness())
+        last = self._told(symmetric.optimise(channels, steps, regularity), steps, grid)
+        return symmetric.Meeting(poses, tuple(deformable.as_transform(u, last.grid) for u in last.displacements))
 
     # ---------------------------------------------------------------- linear
     @property
@@ -156,29 +190,45 @@ class _Run:
     def _deformable(self, start: Transform) -> Transform:
         """The deformation before ``start`` that brings the images together."""
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
-        grid, spacings = fixed.grid, deformable.levels(fixed.grid)
-        steps = per_level(self.settings.iterations or PRESETS[self.looks[0]].get("iterations", STEPS), len(spacings))
-        channels = [self._channel(term, fixed, start) for term in self._bending_terms()] + self.guide.channels(grid, start, len(spacings))
+        grid, steps = fixed.grid, self._steps_per_level(fixed.grid)
+        channels = [self._channel(term, fixed, start) for term in self._bending_terms()] + self.guide.channels(grid, start, len(steps))
         regularity = deformable.Regularity.of(self._smoothness())
         del self.fixed, self.moving, self._features  # large, and not needed any more
-        work = np.cumsum([n / s**grid.dim for n, s in zip(steps, spacings, strict=True)])
+        going = deformable.optimise(channels, steps, regularity, self.guide.constraints(start), self.settings.optimiser)
+        last = self._told(going, steps, grid)
+        return deformable.as_transform(last.displacement, last.grid)
+
+    def _steps_per_level(self, grid: Grid) -> list[int]:
+        """Of a deformation on ``grid``, coarse to fine."""
+        return per_level(self.settings.iterations or PRESETS[self.looks[0]].get("iterations", STEPS), len(deformable.levels(grid)))
+
+    def _told(self, steps_done: Iterable[P], steps: Sequence[int], grid: Grid) -> P:
+        """The last of the steps of a deformation on ``grid``, all of them reported."""
+        work = np.cumsum([n / s**grid.dim for n, s in zip(steps, deformable.levels(grid), strict=True)])
         share = _LINEAR_SHARE if self.history else 0.0
         progress = None
-        constraints = self.guide.constraints(start)
-        for progress in deformable.optimise(channels, steps, regularity, constraints, self.settings.optimiser):
+        for progress in steps_done:
             before = work[progress.level - 1] if progress.level else 0.0
             part = (before + (work[progress.level] - before) * (progress.iteration + 1) / steps[progress.level]) / work[-1]
             self._step("deformable", progress.level, progress.iteration, progress.loss, share + (1 - share) * part, progress.grid)
-        return deformable.as_transform(progress.displacement, progress.grid)
+        return progress
 
     def _channel(self, term: Term, working: Scaled, start: Transform) -> deformable.Channel:
         """What a term compares on the grid of ``working``, the part of the fixed image that is worked on."""
         fixed, moving = self._described(term)
         fixed = working if term.feature is None else onto(fixed, working.grid, None)
-        spacings = deformable.levels(working.grid)
+        return deformable.Channel(fixed, onto(moving, working.grid, start), self._losses(term, fixed), term.weight)
+
+    def _halfway_channel(self, term: Term, grid: Grid, poses: tuple[Linear, Linear]) -> deformable.Channel:
+        """The same on a grid in the middle of the images, laid there by ``poses``."""
+        fixed, moving = (onto(image, grid, pose) for image, pose in zip(self._described(term), poses, strict=True))
+        return deformable.Channel(fixed, moving, self._losses(term, fixed), term.weight)
+
+    def _losses(self, term: Term, fixed: Scaled) -> list[Loss]:
+        """One a level, coarse to fine."""
+        spacings = deformable.levels(fixed.grid)
         radii = [self.settings.window if len(spacings) - k <= 2 else _LINEAR_RADIUS for k in range(len(spacings))]
-        losses = [_loss(term.loss, fixed.at(s).grid, radius, _BENDING) for s, radius in zip(spacings, radii, strict=True)]
-        return deformable.Channel(fixed, onto(moving, working.grid, start), losses, term.weight)
+        return [_loss(term.loss, fixed.at(s).grid, radius, _BENDING) for s, radius in zip(spacings, radii, strict=True)]
 
     # ---------------------------------------------------------------- choices and reports
     def _choose_terms(self, start: Transform) -> tuple[Term, ...]:

@@ -25,6 +25,8 @@ class Settings:
         parentheses is a feature of both images (`similarity.FEATURES`); ``auto`` chooses by the two images (mono- or multimodal) and says
         which.
     optimiser : of the linear stages; the first-order ones (the last three) drive the deformation too, the others leave it to Gauss-Newton.
+    direction : ``forward`` deforms the moving image onto the fixed one; ``symmetric`` both until they meet halfway, in twice the time and
+        memory: swapping the images then inverts the map.
     begin : where the deformation begins: at ``zero``, or for what moves far at the best of many whole displacements (``discrete``).
     smoothness : of the deformation; 1 is usual, 2 is stiffer, 0.5 softer. None takes what suits the two images, and says so.
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
@@ -43,6 +45,7 @@ class Settings:
     initial: Start = "search"
     loss: str = "auto"
     optimiser: Optimiser = "gauss-newton"
+    direction: Literal["forward", "symmetric"] = "forward"
     begin: Literal["zero", "discrete"] = "zero"
     smoothness: float | None = None
     spacing: float | None = None

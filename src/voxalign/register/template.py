@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from ..core import Field, Grid, Image, InputError, Transform, compose, kernels, resample
 from ..core.smoothing import slope
 from ..transforms import Affine, Displacement
-from .midspace import canonical, common_grid
-from .prepare import foreground, scale
+from .prepare import canonical, common_grid, foreground, scale
 from .register import register
 from .settings import Settings
 

@@ -23,6 +23,7 @@ _SCORED = 54  # a fixed voxel, while the map is judged there
 _WRITTEN = 70  # a working voxel, while the map, its inverse and the moved image are written
 _WORKING = {"mi": 77, "nmi": 77, "mse": 80, "ncc": 80, "mind": 200}  # a working voxel of a deformation, by loss
 _WORKING_OTHERS = 104
+_BOTH_WAYS = 1.65  # times as much where both images are deformed
 _WORKING_2D = 138  # for any loss: 2-D arrays are lifted to three dimensions
 _TORCH = 350e6  # torch itself, and its first convolution
 _NETWORK = 1.7  # what a process takes for each byte that `nn.memory` counts: copies that convolutions make
@@ -53,6 +54,7 @@ def memory_forecast(fixed: Image, moving: Image, settings: Settings, method: str
     if settings.transform == "deformable" and _BY_NETWORK.get(method, True):
         working = _working_voxels(fixed, settings.spacing)
         loss = _WORKING.get(settings.loss, _WORKING_OTHERS) if fixed.dim == 3 else _WORKING_2D
+        loss *= _BOTH_WAYS if settings.direction == "symmetric" else 1
         stages += [loss * working, _WRITTEN * working + _READ * fixed.grid.size, _SCORED * fixed.grid.size + 24 * working]
     return int(_BASE + _READ * images + max(stages))
 
