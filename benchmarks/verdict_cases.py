@@ -55,6 +55,7 @@ _REAL = {"real-brain": ("brain/subject-a/t1.nii.gz", "brain/subject-b/t1.nii.gz"
          "spine": ("spine/t2/t2.nii.gz", "spine/t1/t1w.nii.gz"),
          "mouse": tuple(f"mouse/animal-{k}/mr.nii.gz" for k in range(1, 7)),
          "real-slice": ("slices2d/brain/r16slice.nii.gz", "slices2d/brain/r64slice.nii.gz")}
+_SAME_MIRRORED = (("real-brain", 2),)  # made symmetric: a mirrored header of it is no mistake that anybody could see
 _WHOLE = ("head", "brain", "slice", "real-brain", "mouse", "real-slice")  # the images show all of it, and air around it
 
 
@@ -181,6 +182,7 @@ def make(split: str, number: int, images: Path, store: Path) -> tuple[str, str, 
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     kind = "plain" if kind == "person" and family in ("slice", "lung", "abdomen", "spine", "real-slice", "limb") else kind
     which = int(rng.integers(COUNTS[family]))
+    kind = "plain" if kind == "mirrored" and (family, which) in _SAME_MIRRORED else kind
     mine = body(family, which, images, store)
     small = SMALL_RADIUS / mine.radius if rng.random() < SMALL.get(family, 0.0) else 1.0
     mine = mine.scaled(small)
