@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     cases = read_cases(arguments.cases) if arguments.cases else _pair(arguments)
     rows = compare(Comparison(cases, ways, arguments.out, arguments.threads), _show)
     means = summary(rows)
+    say_warnings(dict.fromkeys(f"{row['case']}: {row['warnings']}" for row in rows if row["warnings"]))  # once for all ways
     say_warnings(f"{row['case']} by {row['way']}: {row['error']}" for row in rows if row["error"])
     if arguments.json:
         say_json({"out": str(arguments.out), "rows": rows, "summary": means})
