@@ -107,14 +107,14 @@ def libraries(image: vx.Image, mask: vx.Image, other: vx.Image) -> dict[str, Lib
         return sitk.GetArrayFromImage(sitk.RelabelComponent(parts)).T == 1
 
     def even() -> np.ndarray:
-        bright = itk_image(image.with_data((data > 0.5 * scikit.threshold_otsu(data)).astype(np.float32)))
+        bright = data > 0.5 * scikit.threshold_otsu(data)
         fit = sitk.N4BiasFieldCorrectionImageFilter()
         fit.SetNumberOfThreads(1)
         fit.SetMaximumNumberOfIterations([50] * 4)
         fit.SetNumberOfControlPoints((np.maximum(np.round(image.grid.extent / 60 / 8), 1).astype(int) + 3).tolist())
-        fit.Execute(sitk.Maximum(itk, 1e-6), sitk.Cast(bright, sitk.sitkUInt8))
+        fit.Execute(sitk.Maximum(itk, 1e-6), sitk.Cast(itk_image(image.with_data(bright.astype(np.float32))), sitk.sitkUInt8))
         log = sitk.GetArrayFromImage(fit.GetLogBiasFieldAsImage(itk)).T
-        return data / np.exp(log - log.mean())
+        return data / np.exp(log - log[bright].mean())
 
     def of_itk(call: Callable, *given) -> np.ndarray:
         return sitk.GetArrayFromImage(call(itk, *given)).T

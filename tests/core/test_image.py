@@ -68,7 +68,7 @@ def test_nan_labels_are_background():
 
 @pytest.mark.parametrize("data, words", [
     (np.full(GRID.shape, 1.5), "fractions"),
-    (np.full(GRID.shape, 2**40), "32 bits"),
+    (np.full(GRID.shape, 2**40), "32 bits"), (np.full(GRID.shape, 1e300), "32 bits"), (np.full(GRID.shape, -2**31 - 1), "32 bits"),
 ])
 def test_refused_labels(data, words):
     with pytest.raises(InputError, match=words):

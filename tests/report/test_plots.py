@@ -91,3 +91,12 @@ def test_an_image_with_nothing_in_common_is_drawn_all_the_same(tmp_path):
 def test_overlay_is_white_where_images_agree():
     uri = report.overlay_uri(blobs(), resample(blobs(), blobs().grid))
     assert uri.startswith("data:image/png;base64,")
+
+
+def test_beyond_an_image_all_is_as_dark_as_its_darkest():
+    grid = Grid((12, 12, 12), np.eye(4))
+    view = planes.planes(Grid((24, 24, 24), np.eye(4)), (6.0, 6.0, 6.0))[0]
+    tissue = np.full(grid.shape, 40.0)
+    tissue[0] = -1000
+    assert set(np.unique(view.picture(Image(tissue, grid), interpolation="nearest"))) == {-1000, 40}
+    assert view.picture(Image(tissue + 1000, grid), interpolation="nearest").min() == 0

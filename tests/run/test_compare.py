@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import nibabel
 import numpy as np
 import pytest
 from pairs import blobs
@@ -58,6 +59,18 @@ def test_a_case_that_fails_is_a_row(done, folder):
     assert all("no such file" in row["error"] and str(folder) not in row["error"] and row["dice"] is None for row in rows[2:])
     means = summary(rows)
     assert means["rigid"]["cases"] == 2 and means["rigid"]["failed"] >= 1 and means["rigid"]["dice"] == rows[0]["dice"]
+
+
+def test_what_was_odd_about_an_input_is_in_the_row(folder, tmp_path):
+    torn = np.array(blobs(SHIFT).array)
+    torn[3:5, 3:5, 3:5] = np.nan
+    io.save(Image(torn, blobs().grid), tmp_path / "whole.nii.gz")  # masked voxels are written as 0
+    header = nibabel.load(tmp_path / "whole.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(torn, header.affine), tmp_path / "torn.nii.gz")
+    case = Case("torn", {"fixed": folder / "fixed.nii.gz", "moving": tmp_path / "torn.nii.gz"})
+    rows = compare(Comparison((case,), (RIGID, Way("given", given=str(folder / "one_true.h5"))), tmp_path / "out", threads=1))
+    for row in rows:
+        assert row["error"] is None and "8 voxels" in row["warnings"] and str(tmp_path) not in row["warnings"]
 
 
 def test_the_tables_hold_the_rows(done):
@@ -115,7 +128,7 @@ def test_stopped_it_leaves_what_is_finished(folder, tmp_path):
 
 # ---------------------------------------------------------------- what is read
 def test_ways():
-    assert Way.parse("fast").configuration.preset == "fast"
+    assert Way.parse("fast").configuration.preset == "fast" and Way.parse("learned").configuration.method == "learned"
     assert Way.parse("stiff smoothness=2 loss=mi").configuration.settings.smoothness == 2
     assert Way.parse("other given=a_{case}.h5").given == "a_{case}.h5"
     for text, says in (("stiff smoothnes=2", "smoothness"), ("fst", "did you mean 'fast'"), ("", "expected a name"),

@@ -113,6 +113,11 @@ def test_pictures_are_results(files, tmp_path):
     assert (tmp_path / "out" / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_one_file_given_twice_is_said(files, tmp_path):
+    job = PipelineJob(pipeline(ALIGN), files | {"moving": files["fixed"]}, tmp_path / "out")
+    assert run_pipeline(job)["warnings"] == ["fixed and moving are the same file, fixed.nii.gz"]
+
+
 def test_nothing_is_left_of_what_failed(files, tmp_path):
     bad = pipeline(changed(moved={"do": "crop", "image": "moving", "low": [900, 900, 900], "high": [901, 901, 901]}))
     with pytest.raises(InputError, match=r"step moved \(crop\): crop: no voxel lies in the box"):
@@ -195,6 +200,8 @@ def test_inputs_are_checked(images):
         run(fixed=images["fixed"], moving=flat.with_data(np.full(flat.grid.shape, np.nan)))
     with pytest.raises(InputError, match="channels"):
         run(fixed=images["fixed"], moving=Image(np.zeros((3, *flat.grid.shape)), flat.grid))
+    with pytest.raises(InputError, match="drawn: every label is 0"):
+        run(**images, drawn=Image(np.zeros(flat.grid.shape, np.uint8), flat.grid, is_label=True))
     with pytest.raises(InputError, match="points: Image was given"):
         pipeline({"inputs": {"points": "points", "map": "transform"}, "steps": {"there": {"do": "push", "transform": "map"}}})(
             points=images["fixed"], map=images["fixed"])

@@ -65,5 +65,4 @@ def test_a_bent_knee_and_a_muscle_that_wasted():
     planted = {name: 100 * (stretched[muscles.array == name].mean() - 1) for name in MUSCLES}
     assert planted[LimbLabel.QUADRICEPS] < -12
     off = {name: done["muscle_change"][str(int(name))]["change_percent"] - change for name, change in planted.items()}
-    assert abs(off.pop(LimbLabel.QUADRICEPS)) < PLANTED_PERCENT
-    assert abs(np.mean(list(off.values()))) < PLANTED_PERCENT  # each by itself is not promised at 3.5 mm: the worst is 3.2 % off
+    assert max(map(abs, off.values())) < PLANTED_PERCENT

@@ -11,8 +11,8 @@ from .output import say_json, say_table, say_warnings
 _FILES = ("fixed-mask", "moving-mask", "fixed-labels", "moving-labels", "fixed-points", "moving-points")
 _DESCRIPTION = """Run several ways of registering on the same pairs, each in a process of its own, and write one table of accuracy, time,
 memory, folding and verdict (comparison.tsv, .json, .png, .html). Started again, it does only what is missing.
-A way is a name and settings: --way "stiff smoothness=2 loss=mi"; the name of a preset alone: --way fast; or a transform that another
-program found: --way "ants given=ants_{case}.h5"."""
+A way is a name and settings: --way "stiff smoothness=2 loss=mi"; the name of a preset or method alone: --way fast --way learned; or a
+transform that another program found: --way "ants given=ants_{case}.h5"."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     cases = read_cases(arguments.cases) if arguments.cases else _pair(arguments)
     rows = compare(Comparison(cases, ways, arguments.out, arguments.threads), _show)
     means = summary(rows)
+    say_warnings(dict.fromkeys(f"{row['case']}: {row['warnings']}" for row in rows if row["warnings"]))  # once for all ways
     say_warnings(f"{row['case']} by {row['way']}: {row['error']}" for row in rows if row["error"])
     if arguments.json:
         say_json({"out": str(arguments.out), "rows": rows, "summary": means})

@@ -117,11 +117,18 @@ def _whole_numbers(data: NDArray, mask: NDArray | None) -> tuple[NDArray, NDArra
         rounded = np.rint(data)
         if np.abs(data - rounded).max(initial=0) > 1e-3:
             raise InputError("labels hold fractions: expected whole numbers (was the label map interpolated linearly?)")
+        _check_fits(rounded)
         data = rounded.astype(np.int32)
     if data.dtype.kind == "b":
         data = data.astype(np.uint8)
     if data.dtype.itemsize == 8 or data.dtype == np.uint32:
-        if data.size and (data.max() > np.iinfo(np.int32).max or data.min() < np.iinfo(np.int32).min):
-            raise InputError(f"label {data.max()} does not fit 32 bits")
+        _check_fits(data)
         data = data.astype(np.int32)
     return np.ascontiguousarray(data), mask
+
+
+def _check_fits(labels: NDArray) -> None:
+    """Refuse labels beyond 32 bits: they would become others."""
+    for label in (labels.min(), labels.max()) if labels.size else ():
+        if not np.iinfo(np.int32).min <= label <= np.iinfo(np.int32).max:
+            raise InputError(f"label {label:.6g} does not fit 32 bits: expected a label map, whose values are small whole numbers")

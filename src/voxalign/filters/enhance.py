@@ -6,10 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image, InputError, require
+from ..core import Image, InputError, require, resample
 from ..core.smoothing import filled, kept, smooth
 from .denoise import Lengths
-from .geometry import shrunk
 from .threshold import otsu_split
 
 _BINS = 256
@@ -116,7 +115,8 @@ def correct_bias(image: Image, *, spacing: float = 4.0, control: float = 60.0, l
     Parameters
     ----------
     spacing : of the coarse grid that the shading is estimated on, mm.
-    control : distance between the spline's control points at the finest level, mm, about.
+    control : distance between the spline's control points at the finest level, mm, about; the coarsest has one span at least, so that
+        it is at most the side of the image over 2^(levels - 1).
     levels, iterations : of the fit.
 
     Raises
@@ -130,10 +130,11 @@ def correct_bias(image: Image, *, spacing: float = 4.0, control: float = 60.0, l
 
 
 def shading(image: Image, spacing: float, control: float, levels: int, iterations: int) -> NDArray[np.float32]:
-    """The factor that N4 finds, (*grid.shape), with mean 1 over what it was estimated on."""
+    """The factor that N4 finds, (*grid.shape), with geometric mean 1 over what it was estimated on."""
     import SimpleITK as sitk
 
-    coarse = shrunk(image, spacing)
+    grid = image.grid.with_spacing(np.maximum(image.grid.spacing, spacing))
+    coarse = resample(image, grid, interpolation="nearest")  # means would blur the peaks of the histogram, which N4 sharpens
     bright = coarse.array > max(0.5 * otsu_split(require.counted(coarse)[0]), 0)
     inside = bright if coarse.mask is None else bright & coarse.mask
     if inside.sum() < 64:
@@ -146,9 +147,10 @@ def shading(image: Image, spacing: float, control: float, levels: int, iteration
     spans = np.maximum(np.round(coarse.grid.extent / control / 2 ** (levels - 1)), 1).astype(int)
     fit.SetNumberOfControlPoints((spans[::-1] + 3)[::-1].tolist())
     fit.Execute(_itk(np.maximum(coarse.array, 1e-6), coarse), _itk(inside.astype(np.uint8), coarse))
-    fine = _itk(np.zeros(image.grid.shape, np.float32), image)
-    log = sitk.GetArrayFromImage(fit.GetLogBiasFieldAsImage(fine)).T
-    return np.exp(log - log[image.mask].mean() if image.mask is not None else log - log.mean()).astype(np.float32)
+
+    def log(of: Image) -> NDArray[np.float32]:
+        return sitk.GetArrayFromImage(fit.GetLogBiasFieldAsImage(_itk(np.zeros(of.grid.shape, np.float32), of))).T
+    return np.exp(log(image) - log(coarse)[inside].mean()).astype(np.float32)
 
 
 def _itk(array: NDArray, image: Image):

@@ -14,12 +14,19 @@ from ..filters import (
     body_mask,
     brain_mask,
     clahe,
+    clip_percentiles,
     closing,
     connected_components,
     correct_bias,
+    crop_to_foreground,
+    ct_window,
+    dilate,
     equalise,
+    erode,
+    fill_holes,
     gamma,
     gaussian,
+    largest_component,
     median,
     multi_otsu,
     non_local_means,
@@ -28,8 +35,10 @@ from ..filters import (
     region_growing,
     reorient,
     resample_to,
+    scale_space,
     sharpen,
     stretch,
+    threshold,
     wavelet,
 )
 
@@ -72,6 +81,7 @@ Make = Callable[[Image], Image]
 def _filters(image: Image) -> Iterator[tuple[str, Make]]:
     """Titles, and how each is made."""
     unit, centre = float(image.grid.spacing.max()), Points([image.grid.centre])
+    low, middling, high = (float(value) for value in np.percentile(image.array, (1, 70, 99)))
     rician = float(image.data.min()) >= 0  # magnitudes
     yield "image", lambda i: i
     yield f"gaussian sigma={_mm(1.5 * unit)}", lambda i: gaussian(i, sigma=1.5 * unit)
@@ -79,20 +89,30 @@ def _filters(image: Image) -> Iterator[tuple[str, Make]]:
     yield "bilateral", bilateral
     yield "non_local_means", lambda i: non_local_means(i, rician=rician)
     yield "wavelet", wavelet
+    yield "scale_space, one of 4", lambda i: _channel(scale_space(i, sigma=unit), 2)
     yield "equalise", equalise
     yield "clahe", clahe
     yield "stretch", lambda i: stretch(i, low=2, high=96)
     yield "gamma gamma=0.5", lambda i: gamma(i, gamma=0.5)
     yield f"sharpen sigma={_mm(1.5 * unit)}", lambda i: sharpen(i, sigma=1.5 * unit)
     yield "correct_bias", lambda i: correct_bias(i, spacing=2 * unit)
+    yield "clip_percentiles 0 to 90", lambda i: clip_percentiles(i, low=0, high=90)
+    yield "ct_window, narrow", lambda i: ct_window(i, centre=middling, width=max((high - low) / 4, 1e-6))
+    yield f"threshold low={_mm(middling)}", lambda i: threshold(i, low=middling)
     yield "otsu", otsu
     yield "multi_otsu classes=4", lambda i: multi_otsu(gaussian(i, sigma=unit), classes=4)
     yield "region_growing", lambda i: region_growing(gaussian(i, sigma=unit), seeds=centre, tolerance=float(np.ptp(i.array)) / 9)
     yield "connected_components", lambda i: connected_components(otsu(i), least=30 * unit**2)
+    yield "largest_component", lambda i: largest_component(otsu(i))
+    yield f"erode radius={_mm(2 * unit)}", lambda i: erode(otsu(i), radius=2 * unit)
+    yield f"dilate radius={_mm(2 * unit)}", lambda i: dilate(otsu(i), radius=2 * unit)
     yield f"opening radius={_mm(3 * unit)}", lambda i: opening(otsu(i), radius=3 * unit)
     yield f"closing radius={_mm(3 * unit)}", lambda i: closing(otsu(i), radius=3 * unit)
+    yield "fill_holes", lambda i: fill_holes(otsu(i))
     yield "body_mask", body_mask
     yield "brain_mask", brain_mask
+    yield "crop_to_foreground", lambda i: crop_to_foreground(i, margin=0.0)
+    yield f"resample_to spacing={_mm(4 * unit)}", lambda i: resample_to(i, spacing=4 * unit)
 
 
 def _features(image: Image) -> Iterator[tuple[str, Make]]:

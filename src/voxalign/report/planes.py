@@ -40,8 +40,9 @@ class Plane:
         return replace(self, frame=(left, left + width, top + height, top))
 
     def picture(self, image: Image, transform: Transform | None = None, interpolation: str | None = None) -> NDArray:
-        """What ``image`` shows here, (rows, columns); along ``transform`` if it is of another space."""
-        return self.flat(resample(image, self.grid, transform, interpolation).array)
+        """What ``image`` shows here, (rows, columns); along ``transform`` if it is of another space. Beyond it all is dark."""
+        outside = 0.0 if image.is_label else min(float(image.data.min()), 0.0)  # air in CT, not water
+        return self.flat(resample(image, self.grid, transform, interpolation, outside).array)
 
     def flat(self, values: NDArray) -> NDArray:
         """Values on the grid, (columns, rows[, 1]) -> (rows, columns)."""

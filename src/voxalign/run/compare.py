@@ -31,8 +31,8 @@ from .ways import Case, Way, check_unique
 Row = dict[str, Any]
 
 COLUMNS = ("case", "way", "verdict", "dice", "hd95_mm", "tre_mm", "folded_percent", "sd_log_jacobian", "inverse_error_mm", "seconds",
-           "cpu_seconds", "peak_memory_mb", "error")
-NUMBERS = COLUMNS[3:-1]
+           "cpu_seconds", "peak_memory_mb", "warnings", "error")
+NUMBERS = COLUMNS[3:-2]
 _ROW = "row.json"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
@@ -129,7 +129,8 @@ def _made(case: Case, way: Way, folder: Path, configuration: Configuration) -> R
         return _row(case, way, seconds=seconds, error=_said(said, case))
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     row = _row(case, way, **_scores(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))), seconds=seconds,
-               cpu_seconds=sum(after[2:4]) - sum(before[2:4]) or None, peak_memory_mb=record["peak_memory_mb"])
+               cpu_seconds=sum(after[2:4]) - sum(before[2:4]) or None, peak_memory_mb=record["peak_memory_mb"],
+               warnings=_joined(record["warnings"], case))
     io.write_json(folder / _ROW, row)
     return row
 
@@ -149,13 +150,13 @@ def _process(command: Sequence[str]) -> tuple[int, str]:
 def _judged(case: Case, way: Way, inputs: Inputs) -> Row:
     """The row of a transform that is there: scores without a cost."""
     path = Path(str(way.given).replace("{case}", case.name))
-    with collected():
+    with collected() as messages:
         loaded = load(Job(inputs, path.parent))
         pair = loaded.pair
         registration = Registration(io.load_transform(path, pair.fixed.dim), pair.fixed.grid, pair.moving.grid)
         scores = evaluate(registration, pair.fixed, loaded.labels, loaded.points)
         verdict = Result(registration, pair.fixed, pair.moving, Configuration(), masked=pair.masked).verdict
-    return _row(case, way, **_scores(scores | {"verdict": {"status": verdict.status}}))
+    return _row(case, way, **_scores(scores | {"verdict": {"status": verdict.status}}), warnings=_joined(messages, case))
 
 
 def _finished(folder: Path, inputs: Inputs, configuration: Configuration) -> Row | None:
@@ -185,6 +186,10 @@ def _said(message: str, case: Case) -> str:
     for path in case.files.values():
         message = message.replace(str(path.absolute()), path.name).replace(str(path), path.name)
     return message
+
+
+def _joined(warnings: Iterable[str], case: Case) -> str | None:
+    return "; ".join(_said(message, case) for message in warnings) or None
 
 
 def _failed(row: Row) -> bool:

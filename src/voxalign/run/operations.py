@@ -129,16 +129,21 @@ def around(image: Image, region: Image, *, margin: float = 10.0) -> Image:
     return cut(image, start.astype(int), stop.astype(int))
 
 
-def blur_like(image: Image, other: Image) -> Image:
+def blur_like(image: Image, other: Image, *, again: float = 0.0) -> Image:
     """The image as blurred as ``other`` will be on the image's grid.
 
     Larger voxels blur, and so does linear interpolation, by a sixth of a squared voxel on average. Where that is not evened out, thin
-    layers are broader in the moved image, and a deformation makes what lies between them shrink. What the deformation itself interpolates
-    once more is not evened out.
+    layers are broader in the moved image, and a deformation makes what lies between them shrink.
+
+    Parameters
+    ----------
+    again : how much of such an interpolation, on the image's own grid, a deformation adds after the start: 6 t (1 - t) on average,
+        t being the fraction of a voxel that it moves by. About 0.8 for some voxels; 0.35 where a deformation is refined, by 0.07 voxels.
     """
+    require.number(again, "again", 0, 1)
     own, theirs = image.grid.spacing**2, (np.linalg.inv(image.grid.direction) @ other.grid.direction) ** 2 @ other.grid.spacing**2
     larger = np.maximum(theirs - own, 0) / (8 * np.log(2))  # a voxel is as wide as its Gaussian at half height
-    return gaussian(image, sigma=tuple(np.sqrt(larger + theirs / 6)))
+    return gaussian(image, sigma=tuple(np.sqrt(larger + (theirs + again * own) / 6)))
 
 
 def select(labels: Image, *, only: tuple) -> Image:

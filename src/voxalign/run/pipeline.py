@@ -297,4 +297,6 @@ def as_kind(thing: Any, kind: str, what: str) -> Value:
     image = io.as_image(thing, is_label=kind == "labels")
     if kind == "image":
         check_image(image, what)
+    elif not image.data.any():
+        raise InputError(f"{what}: every label is 0, expected an outline of something; is it the right file?")
     return image

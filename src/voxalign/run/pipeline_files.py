@@ -13,6 +13,7 @@ from .. import __version__, io
 from ..core import Image, InputError, Points, Transform
 from ..register.result import OnStep
 from .api import collected
+from .checks import warn
 from .choose import Choose
 from .files import check_unchanged
 from .interrupt import stopping
@@ -85,8 +86,17 @@ def _load(job: PipelineJob) -> tuple[dict[str, Value], dict[str, Source]]:
     with ThreadPoolExecutor() as pool:
         hashes = {name: pool.submit(io.sha256, path) for name, path in job.inputs.items()}
         values = {name: pool.submit(_read, job, name, path) for name, path in job.inputs.items()}
-        return ({name: future.result() for name, future in values.items()},
-                {name: Source(path, hashes[name].result()) for name, path in job.inputs.items()})
+        loaded = {name: future.result() for name, future in values.items()}
+        sources = {name: Source(path, hashes[name].result()) for name, path in job.inputs.items()}
+    _notice_same({name: source for name, source in sources.items() if job.pipeline.kind(name) == "image"})
+    return loaded, sources
+
+
+def _notice_same(sources: Mapping[str, Source]) -> None:
+    first: dict[str, str] = {}
+    for name, source in sources.items():
+        if (other := first.setdefault(source.sha256, name)) != name:
+            warn(f"{other} and {name} are the same file, {source.path.name}")
 
 
 def _read(job: PipelineJob, name: str, path: Path) -> Value:

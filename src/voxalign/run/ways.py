@@ -14,6 +14,7 @@ from typing import Any
 from ..core import InputError, SecurityError, UsageError
 from .config import Configuration, configure, read
 from .files import Inputs
+from .methods import METHODS
 
 _GIVEN = "given"  # key of a way: a transform file instead of a configuration
 _FILES = tuple(f.name for f in fields(Inputs))
@@ -52,11 +53,11 @@ class Way:
 
     @classmethod
     def parse(cls, text: str) -> Way:
-        """``"NAME KEY=VALUE ..."``, or the name of a preset alone; errors as of `of`."""
+        """``"NAME KEY=VALUE ..."``, or the name of a preset or method alone; errors as of `of`."""
         name, *pairs = shlex.split(text) or [""]
         if not name or any("=" not in pair for pair in pairs):
             raise UsageError(f"--way {text!r}: expected a name and settings, such as 'stiff smoothness=2 loss=mi'")
-        return cls.of(name, dict(pair.split("=", 1) for pair in pairs) or {"preset": name})
+        return cls.of(name, dict(pair.split("=", 1) for pair in pairs) or _alone(name))
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Case:
 
 
 def read_ways(path: Path) -> tuple[Way, ...]:
-    """Ways from YAML: a name, and under it keys of the configuration or ``given: FILE``; nothing under it takes the preset of that name.
+    """Ways from YAML: a name, and under it keys of the configuration or ``given: FILE``; nothing takes the preset or method of that name.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def read_ways(path: Path) -> tuple[Way, ...]:
     for name, values in content.items():
         if not isinstance(values or {}, Mapping):
             raise UsageError(f"{path}: {name} is {values!r}, expected lines such as 'loss: mi' under the name of a way")
-    return tuple(Way.of(str(name), values or {"preset": str(name)}) for name, values in content.items())
+    return tuple(Way.of(str(name), values or _alone(str(name))) for name, values in content.items())
 
 
 def read_cases(path: Path) -> tuple[Case, ...]:
@@ -106,6 +107,11 @@ def read_cases(path: Path) -> tuple[Case, ...]:
     if not cases:
         raise InputError(f"{path}: holds no rows, expected one for each case")
     return cases
+
+
+def _alone(name: str) -> dict[str, str]:
+    """What a name without settings stands for."""
+    return {"method" if name in METHODS else "preset": name}
 
 
 def check_unique(kind: str, names: list[str]) -> None:
