@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..core import UsageError
+from ..filters.normalise import robust_range
 from ..nn import build, fields
 from . import augment, look, place, synthesise, translated
 from .data import Sample
@@ -24,7 +25,7 @@ _ANYWHERE = Strength(35.0, 0.12, 0.2, 0.1, (2.0, 0.25))  # what an affine networ
 _OF_OTHERS = 0.6  # of that, besides what makes two people differ
 _VALIDATION_KEY = 0x7A11DA7E
 _SYNTHETIC_PAIRS = 8  # that a network is scored on
-_NOISE = (0.02, 0.12)  # standard deviation that a denoiser is trained on, of the image's range
+_NOISE = (0.01, 0.16)  # standard deviation that a denoiser is trained on, of the image's range
 _MISALIGNED = (1.5, 8.0)  # voxels by which patches of the alignment task are apart
 _ALIGNED = 0.75  # voxels below which they count as aligned
 
@@ -192,17 +193,22 @@ class Denoising(Task):
     """A clean image from one with Rician noise."""
 
     def loss(self, network: nn.Module, keys: Sequence[tuple[int, int]], chosen: int | None = None) -> dict[str, Tensor]:
-        """See `Task.loss`: the mean squared error over the range squared, in hundredths."""
+        """See `Task.loss`: the part of the noise's power that is left, so that faint noise counts as much as strong."""
         clean, noisy = self._batch([self.training_generator(*key) for key in keys], "train", [chosen] * len(keys))
         with _precision(self.recipe, self.device):
             found = network(noisy)
-        return {"error": 100 * ((found - clean) ** 2).mean()}
+        axes = tuple(range(1, clean.ndim))
+        return {"error": (((found - clean) ** 2).mean(axes) / ((noisy - clean) ** 2).mean(axes)).mean()}
 
     def _batch(self, generators: Sequence[Generator], part: str, numbers: Sequence[int | None]) -> tuple[Tensor, Tensor]:
-        clean = torch.stack([self.pair(g, part, n)[0].image for g, n in zip(generators, numbers, strict=True)])
-        noisy = [torch.stack([look.rician(g, channel, sigma) for channel in image]) for g, image in zip(generators, clean, strict=True)
-                 for sigma in [uniform(g, *_NOISE)]]
-        return clean, torch.stack(noisy)
+        clean = [self._clean(g, part, n) for g, n in zip(generators, numbers, strict=True)]
+        pairs = [_measured(image, torch.stack([look.rician(g, channel, sigma) for channel in image]))
+                 for g, image in zip(generators, clean, strict=True) for sigma in [uniform(g, *_NOISE)]]
+        return torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+
+    def _clean(self, g: Generator, part: str, number: int | None) -> Tensor:
+        """An image (1, *S) without noise; one of the data is taken for it as it is."""
+        return synthesise.clean(g, self._drawings(g, part)[0])[None] if self.recipe.synthesise else self.pair(g, part, number)[0].image
 
     @torch.no_grad()
     def scores(self, network: nn.Module, part: str) -> Scores:
@@ -302,6 +308,12 @@ def dice_by_structure(fixed: Tensor, moving: Tensor, u: Tensor) -> dict[int, flo
     sizes = [torch.bincount(m.long().flatten(), minlength=int(max(fixed.max(), moved.max())) + 1) for m in (fixed, moved)]
     both = torch.bincount(fixed[fixed == moved].long(), minlength=len(sizes[0]))
     return {k: float(2 * both[k] / (sizes[0][k] + sizes[1][k])) for k in range(1, len(both)) if sizes[0][k] + sizes[1][k] > 0}
+
+
+def _measured(clean: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor]:
+    """Both by the dark and the bright of the noisy one, which is all that is known when it is used."""
+    low, high = robust_range(noisy.cpu().numpy())
+    return (clean - low) / (high - low), (noisy - low) / (high - low)
 
 
 def psnr_db(clean: Tensor, other: Tensor) -> float:
