@@ -81,7 +81,7 @@ def ways(image: vx.Image, sigma: float, weights: str | None) -> dict[str, list[C
 
 def row(clean: Clean, part: float, weights: str | None) -> dict[str, tuple[float, float, float]]:
     """By way: best PSNR over all voxels, best PSNR in the body, CPU seconds of one run."""
-    name, truth, body = clean
+    _, truth, body = clean
     low, high = robust_range(truth.data)
     image, found = noisy(truth, part), {}
     for way, choices in ways(image, part * (high - low), weights).items():

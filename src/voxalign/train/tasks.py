@@ -1,6 +1,7 @@
 """What a network learns: how its batches are drawn, what is minimised, and how it is scored."""
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ _VALIDATION_KEY = 0x7A11DA7E
 _SYNTHETIC_PAIRS = 8  # that a network is scored on
 _NOISE = (0.01, 0.16)  # standard deviation that a denoiser is trained on, of the image's range
 _MISALIGNED = (1.5, 8.0)  # voxels by which patches of the alignment task are apart
+_DRAWS = 8  # patches of each pair that a classifier is scored on
 _ALIGNED = 0.75  # voxels below which they count as aligned
 
 
@@ -245,12 +247,21 @@ class Alignment(Task):
 
     @torch.no_grad()
     def scores(self, network: nn.Module, part: str) -> Scores:
-        """See `Task.scores`: ``accuracy`` over four draws of each pair."""
-        right = []
-        for number in range(4 * self.count(part)):
-            fixed, moved, truth = self._patches(self.fixed_generator(part, number), part, number // 4)
-            right.append(float((network(fixed[None], moved[None]) > 0).item() == bool(truth)))
-        return {"score": sum(right) / len(right), "accuracy": sum(right) / len(right)}
+        """See `Task.scores`: ``accuracy`` and ``auc`` over several draws of each pair."""
+        right, said = [], {True: [], False: []}
+        for number in range(_DRAWS * self.count(part)):
+            fixed, moved, truth = self._patches(self.fixed_generator(part, number), part, number // _DRAWS)
+            logit = float(network(fixed[None], moved[None]))
+            right.append(float((logit > 0) == bool(truth)))
+            said[bool(truth)].append(logit)
+        accuracy, auc = sum(right) / len(right), area(said[True], said[False])
+        return {"score": accuracy if math.isnan(auc) else auc, "accuracy": accuracy, "auc": auc}
+
+
+def area(those: Sequence[float], others: Sequence[float]) -> float:
+    """Under the ROC curve: how probable it is that one of ``those`` is above one of the ``others``; NaN if either are missing."""
+    wins = [(a > b) + 0.5 * (a == b) for a in those for b in others]
+    return sum(wins) / len(wins) if wins else math.nan
 
 
 TASKS: dict[str, type[Task]] = {"registration": Registration, "denoise": Denoising, "alignment": Alignment}
