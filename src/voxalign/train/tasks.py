@@ -10,8 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..core import UsageError
-from ..filters.normalise import robust_range
-from ..nn import build, fields
+from ..nn import build, denoise, fields
 from . import augment, look, place, synthesise, translated
 from .data import Sample
 from .objective import Batch, displacement, terms
@@ -322,14 +321,16 @@ def dice_by_structure(fixed: Tensor, moving: Tensor, u: Tensor) -> dict[int, flo
 
 
 def _measured(clean: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor]:
-    """Both by the dark and the bright of the noisy one, which is all that is known when it is used."""
-    low, high = robust_range(noisy.cpu().numpy())
-    return (clean - low) / (high - low), (noisy - low) / (high - low)
+    """Both (C, *S) as the network is shown the noisy one: in units of its noise, as far as that can be seen."""
+    scales = [denoise.scale(channel.cpu().numpy()) for channel in noisy]
+    low, step = (torch.tensor(values, device=noisy.device).reshape(-1, *(1,) * (noisy.ndim - 1)) for values in zip(*scales, strict=True))
+    return (clean - low) / step, (noisy - low) / step
 
 
 def psnr_db(clean: Tensor, other: Tensor) -> float:
-    """Peak signal to noise of images whose range is 1."""
-    return float(-10 * torch.log10(((clean - other) ** 2).mean().clamp(min=1e-12)))
+    """Peak signal to noise, of the range of what is clean."""
+    peak = clean.amax() - clean.amin()
+    return float(-10 * torch.log10((((clean - other) / peak) ** 2).mean().clamp(min=1e-12)))
 
 
 def _truths(u: Tensor, fixed: Sample, moving: Sample, known: Tensor | None, counts: Tensor | None, spacing: float) -> Scores:
