@@ -5,7 +5,7 @@ import torch
 from tolerances import NETWORK_BATCH_VOXELS
 
 from voxalign.core import InputError, UsageError, kernels
-from voxalign.nn import AffineNet, Autoencoder, Classifier, Pyramid, UNet, affine_displacement, build, count, networks, warp
+from voxalign.nn import AffineNet, Autoencoder, Classifier, Pyramid, UNet, affine_displacement, blocks, build, count, fields, networks, warp
 from voxalign.nn.architecture import REGISTRATION, as_dict, from_dict
 
 SMALL = {"channels": (4, 6, 8), "in_channels": 1}
@@ -205,3 +205,31 @@ def test_architectures_survive_json(architecture):
 def test_nonsense_is_refused(values):
     with pytest.raises(InputError):
         from_dict(values)
+
+
+def test_small_images_are_convolved_in_halves_and_nothing_changes():
+    for shape in ((7, 5, 6), (8, 4, 4), (2, 3, 3)):
+        ours, theirs = blocks.convolution(3, 4, 5, 3), torch.nn.Conv3d(4, 5, 3, padding=1)
+        theirs.load_state_dict(ours.state_dict())
+        images = [torch.rand(1, 4, *shape, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2)]
+        assert blocks._is_neglected(images[0], 3)
+        one, other = ours(images[0]), theirs(images[1])
+        assert one.shape == other.shape and torch.allclose(one, other, atol=1e-5)
+        (one**2).sum().backward(), (other**2).sum().backward()
+        assert torch.allclose(images[0].grad, images[1].grad, atol=1e-4)
+        assert torch.allclose(ours.weight.grad, theirs.weight.grad, rtol=1e-4, atol=1e-3)
+
+
+def test_features_are_mixed_as_by_a_convolution():
+    """Level 0 of a pyramid, with what was found above, against the plain form of what it computes."""
+    pyramid = build(Pyramid(3, channels=(4, 6), hidden=5, conditioned=False))
+    level, g = pyramid.levels[0], torch.Generator().manual_seed(0)
+    known, hidden = torch.randn(2, 4, 6, 8, 4, generator=g), torch.randn(2, 5, 3, 4, 2, generator=g)
+    velocity = torch.zeros(1, 3, 3, 4, 2)
+    with torch.no_grad():
+        found, deep = level(known, velocity, hidden, None)
+        near = kernels.correlation(known, known.roll(1, 0), (level.radius,) * 3)
+        joined = torch.cat([known, known.roll(1, 0), near, fields.double(hidden)], 1)
+        plain = level.block(torch.nn.functional.leaky_relu(level.mix(joined), blocks.SLOPE), None)
+        one, other = level.head(plain).split(1)
+    assert torch.allclose(deep, plain, atol=1e-5) and torch.allclose(found, (one - other) / 2, atol=1e-8)

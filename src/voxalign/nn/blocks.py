@@ -1,22 +1,53 @@
 """What the networks are made of. Lattices are cell-centred: a voxel of a level covers 2^D voxels of the level below it."""
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from ..core import UsageError
 from . import fields
 from .architecture import Architecture
 
-_CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+_NEGLECTED = 20480  # values of one image, without its last axis, up to which torch leaves oneDNN aside: six times as long
 _POOLINGS = {4: functional.avg_pool2d, 5: functional.avg_pool3d}
 SLOPE = 0.1  # of the activations for negative values
 _FLAT = 1e-8  # variance of features that is as good as none
 _CONDITION = 16  # numbers that smoothness becomes
+
+
+class _Convolution3d(nn.Conv3d):
+    """One small image is convolved as a batch of its two halves, for which torch uses oneDNN."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self._of_halves(values) if _is_neglected(values, self.kernel_size[0]) else super().forward(values)
+
+    def _of_halves(self, values: Tensor) -> Tensor:
+        reach, n = self.padding[0], values.shape[2]
+        half = (n + 1) // 2
+        wide = functional.pad(values, [reach] * 6)
+        both = torch.cat([wide.narrow(2, start, half + 2 * reach) for start in (0, n - half)])
+        first, second = functional.conv3d(both, self.weight, self.bias).split(1)
+        return torch.cat([first, second.narrow(2, 2 * half - n, n - half)], 2)
+
+
+def _is_neglected(values: Tensor, kernel: int) -> bool:
+    """Whether torch (aten's `use_mkldnn`) would take the slow way for no good reason; never while memory is forecast from small images."""
+    small = len(values) == 1 and kernel == 3 and values.shape[2] > 1 and math.prod(values.shape[:4]) <= _NEGLECTED
+    return small and values.device.type == "cpu" and values.dtype == torch.float32 and not _is_watched()
+
+
+def _is_watched() -> bool:
+    return torch.jit.is_tracing() or _get_current_dispatch_mode() is not None
+
+
+_CONVOLUTIONS = {2: nn.Conv2d, 3: _Convolution3d}
+_HALVINGS = {2: nn.Conv2d, 3: nn.Conv3d}
 
 
 def convolution(dim: int, given: int, made: int, kernel: int, bias: bool = True) -> nn.Module:
@@ -26,7 +57,7 @@ def convolution(dim: int, given: int, made: int, kernel: int, bias: bool = True)
 
 def halving(dim: int, given: int, made: int) -> nn.Module:
     """That halves the size; symmetric about the 2^D voxels that become one."""
-    return _CONVOLUTIONS[dim](given, made, 4, stride=2, padding=1)
+    return _HALVINGS[dim](given, made, 4, stride=2, padding=1)
 
 
 def quiet_head(dim: int, given: int, made: int, bias: bool = True) -> nn.Module:

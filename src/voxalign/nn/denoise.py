@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..core import Image, InputError, UsageError, require
 from ..core.smoothing import filled, kept
+from ..filters.denoise import noise_level
 from ..filters.normalise import robust_range
 from .architecture import Autoencoder
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).with_name("shipped")
 _TILE = {2: 512, 3: 96}  # voxels along each axis that are worked on at once
+_FAINTEST = 0.005  # noise, of the range, that is taken for granted
 _HALO = 32  # voxels around a tile that its result may depend on, and more than the shipped networks look at
 
 
@@ -58,12 +60,18 @@ def _network(path: Path, dim: int) -> nn.Module:
 
 def _denoised(network: nn.Module, data: NDArray, mask: NDArray | None) -> NDArray[np.float32]:
     """One channel (*shape), in pieces that fit into memory."""
-    low, high = robust_range(data if mask is None else data[mask])
-    unit = ((data - low) / (high - low)).astype(np.float32)
+    low, step = scale(data, mask)
+    unit = ((data - low) / step).astype(np.float32)
     out = np.empty_like(unit)
     for tile in tiles(unit.shape, 1 << network.architecture.levels - 1):
         out[tile.inner] = _through(network, unit[tile.outer])[tile.within]
-    return (out * (high - low) + low).astype(np.float32)
+    return (out * step + low).astype(np.float32)
+
+
+def scale(data: NDArray, mask: NDArray | None = None) -> tuple[float, float]:
+    """What is dark in an image (*shape), and its noise, which is 1 for the network: so it need know no other."""
+    low, high = robust_range(data if mask is None else data[mask])
+    return low, max(noise_level(data, mask), _FAINTEST * (high - low))
 
 
 def _through(network: nn.Module, array: NDArray) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from torch.nn import functional
 from ..core import kernels
 
 SQUARINGS = 7
+_MANY = 8  # channels
 _MODES = {3: "linear", 4: "bilinear", 5: "trilinear"}
 
 
@@ -74,7 +75,9 @@ def _is_plain(values: Tensor) -> bool:
 
 def double(values: Tensor) -> Tensor:
     """(B, C, *S) on voxels of half the edge, (B, C, *2S), linear; the first and the last half voxel continue the edge."""
-    return functional.interpolate(values, scale_factor=2.0, mode=_MODES[values.ndim], align_corners=False)
+    if values.ndim == 5 and values.shape[1] >= _MANY and values.device.type == "cpu":  # side by side torch is three times as fast at them
+        values = values.contiguous(memory_format=torch.channels_last_3d)
+    return functional.interpolate(values, scale_factor=2.0, mode=_MODES[values.ndim], align_corners=False).contiguous()
 
 
 def cut(values: Tensor, shape: Sequence[int]) -> Tensor:

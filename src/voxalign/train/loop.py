@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from ..core import InputError, UsageError, VoxalignError
 from ..io import write_json
-from ..nn import Pyramid, memory, weights
+from ..nn import memory, weights
 from ..nn.architecture import REGISTRATION
 from ..nn.familiar import learn
+from ..nn.networks import Pyramid
+from ..nn.thin import thinned
 from . import checkpoint, privacy
 from .checkpoint import State
 from .monitor import Board, named, profiled
@@ -110,7 +112,7 @@ def fresh(build: Callable[[], nn.Module], recipe: Recipe) -> nn.Module:
 
 def _started(task: Task, network: nn.Module, run: Run) -> State:
     if run.start is not None:
-        given, _ = weights.load(run.start)
+        given = _fitting(weights.load(run.start)[0], task.kept(network))
         try:
             task.kept(network).load_state_dict(given.state_dict())
         except RuntimeError as error:
@@ -121,6 +123,12 @@ def _started(task: Task, network: nn.Module, run: Run) -> State:
     if path.exists():
         checkpoint.load(path, state, task.recipe)
     return state
+
+
+def _fitting(given: nn.Module, wanted: nn.Module) -> nn.Module:
+    """A pyramid whose decoder has more features than the recipe's, thinned to it; any other network as it is."""
+    pyramids = type(given) is type(wanted) is Pyramid
+    return thinned(given, wanted.architecture.hidden) if pyramids and given.architecture.hidden > wanted.architecture.hidden else given
 
 
 # ---------------------------------------------------------------- one step
@@ -244,7 +252,7 @@ def _finite(scores: Scores) -> Scores:
 def remember(task: Task, path: Path) -> None:
     """Add to a file of weights what images its network learned from (`nn.familiar`), if it can tell and they were enough."""
     network, about = weights.load(path, task.device)
-    if not isinstance(network.architecture, Pyramid) or task.recipe.steps < _REMEMBERED:
+    if not isinstance(network, Pyramid) or task.recipe.steps < _REMEMBERED:
         return
     images = (sample.image for step in range(_REMEMBERED) for sample in task.pair(task.training_generator(step, 0))[:2])
     weights.save(path, network, meta=about | {"familiar": learn(network, images).as_dict()})

@@ -34,6 +34,7 @@ class Recipe:
         U-Net has to learn to (after 300 small steps Dice .60, where the U-Net had not begun).
     widths : features of each level of the network, finest first.
     kernel, convolutions : edge of the convolutions, voxels, and how many a level.
+    hidden : features of a pyramid's decoder at each level, where most of its parameters are.
     looks : how often each level of a pyramid looks and warps, finest first; the last number serves all coarser ones.
     conditioned : smoothness is an input of the network, chosen when it predicts; training draws it of 1/4 to 4.
     antisymmetric : swapping the images inverts the map exactly (the pyramid always does).
@@ -74,6 +75,7 @@ class Recipe:
     widths: tuple[int, ...] = (16, 24, 32)
     kernel: int = 3
     convolutions: int = 1
+    hidden: int = 32
     looks: tuple[int, ...] = (1,)
     conditioned: bool = False
     antisymmetric: bool = False
@@ -178,4 +180,4 @@ def architecture(recipe: Recipe, dim: int, in_channels: int) -> Architecture:
         return AffineNet(**common)
     if recipe.network == "unet":
         return UNet(**common, conditioned=recipe.conditioned, antisymmetric=recipe.antisymmetric)
-    return Pyramid(**common, conditioned=recipe.conditioned, looks=recipe.looks)
+    return Pyramid(**common, hidden=recipe.hidden, conditioned=recipe.conditioned, looks=recipe.looks)

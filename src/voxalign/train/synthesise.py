@@ -191,11 +191,22 @@ def coloured(g: Generator, labels: Tensor, structures: int) -> Tensor:
     return _shown(g, labels, _air(g, uniforms(g, structures, 0.05, 1)))
 
 
+def clean(g: Generator, drawing: Tensor) -> Tensor:
+    """A random image of a drawing (*S), placed at random, without noise or anything fine enough to be taken for it; 0 to 1."""
+    labels, means = placed(g, drawing), _air(g, uniforms(g, int(drawing.max()) + 1, 0.05, 1))
+    texture = smooth_noise(g, labels.shape, uniform(g, 3, 8))[0] * uniform(g, 0, 0.08)
+    image = blurred((means[labels] + texture * (labels > 0)).clamp(min=0), uniform(g, 0.2, 0.8))
+    return _unit(image * torch.exp(uniform(g, 0, 0.3) * smooth_noise(g, image.shape, 0.5 * max(image.shape)))[0])
+
+
 def _shown(g: Generator, labels: Tensor, means: Tensor) -> Tensor:
     """An image of a label map (*S): means, texture, blur, and a random `look`; 0 to 1."""
     texture = smooth_noise(g, labels.shape, uniform(g, 1, 4))[0] * uniform(g, 0, 0.08)
     image = blurred((means[labels] + texture * (labels > 0)).clamp(min=0), uniform(g, 0.3, 1.0))
-    image = look(g, image)
+    return _unit(look(g, image))
+
+
+def _unit(image: Tensor) -> Tensor:
     low, high = image.min(), image.max()
     return (image - low) / (high - low).clamp(min=1e-6)
 

@@ -1,6 +1,7 @@
 """What a network learns: how its batches are drawn, what is minimised, and how it is scored."""
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..core import UsageError
-from ..nn import build, fields
+from ..nn import build, denoise, fields
 from . import augment, look, place, synthesise, translated
 from .data import Sample
 from .objective import Batch, displacement, terms
@@ -24,8 +25,9 @@ _ANYWHERE = Strength(35.0, 0.12, 0.2, 0.1, (2.0, 0.25))  # what an affine networ
 _OF_OTHERS = 0.6  # of that, besides what makes two people differ
 _VALIDATION_KEY = 0x7A11DA7E
 _SYNTHETIC_PAIRS = 8  # that a network is scored on
-_NOISE = (0.02, 0.12)  # standard deviation that a denoiser is trained on, of the image's range
+_NOISE = (0.01, 0.16)  # standard deviation that a denoiser is trained on, of the image's range
 _MISALIGNED = (1.5, 8.0)  # voxels by which patches of the alignment task are apart
+_DRAWS = 8  # patches of each pair that a classifier is scored on
 _ALIGNED = 0.75  # voxels below which they count as aligned
 
 
@@ -192,17 +194,22 @@ class Denoising(Task):
     """A clean image from one with Rician noise."""
 
     def loss(self, network: nn.Module, keys: Sequence[tuple[int, int]], chosen: int | None = None) -> dict[str, Tensor]:
-        """See `Task.loss`: the mean squared error over the range squared, in hundredths."""
+        """See `Task.loss`: the part of the noise's power that is left, so that faint noise counts as much as strong."""
         clean, noisy = self._batch([self.training_generator(*key) for key in keys], "train", [chosen] * len(keys))
         with _precision(self.recipe, self.device):
             found = network(noisy)
-        return {"error": 100 * ((found - clean) ** 2).mean()}
+        axes = tuple(range(1, clean.ndim))
+        return {"error": (((found - clean) ** 2).mean(axes) / ((noisy - clean) ** 2).mean(axes)).mean()}
 
     def _batch(self, generators: Sequence[Generator], part: str, numbers: Sequence[int | None]) -> tuple[Tensor, Tensor]:
-        clean = torch.stack([self.pair(g, part, n)[0].image for g, n in zip(generators, numbers, strict=True)])
-        noisy = [torch.stack([look.rician(g, channel, sigma) for channel in image]) for g, image in zip(generators, clean, strict=True)
-                 for sigma in [uniform(g, *_NOISE)]]
-        return clean, torch.stack(noisy)
+        clean = [self._clean(g, part, n) for g, n in zip(generators, numbers, strict=True)]
+        pairs = [_measured(image, torch.stack([look.rician(g, channel, sigma) for channel in image]))
+                 for g, image in zip(generators, clean, strict=True) for sigma in [uniform(g, *_NOISE)]]
+        return torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
+
+    def _clean(self, g: Generator, part: str, number: int | None) -> Tensor:
+        """An image (1, *S) without noise; one of the data is taken for it as it is."""
+        return synthesise.clean(g, self._drawings(g, part)[0])[None] if self.recipe.synthesise else self.pair(g, part, number)[0].image
 
     @torch.no_grad()
     def scores(self, network: nn.Module, part: str) -> Scores:
@@ -239,12 +246,21 @@ class Alignment(Task):
 
     @torch.no_grad()
     def scores(self, network: nn.Module, part: str) -> Scores:
-        """See `Task.scores`: ``accuracy`` over four draws of each pair."""
-        right = []
-        for number in range(4 * self.count(part)):
-            fixed, moved, truth = self._patches(self.fixed_generator(part, number), part, number // 4)
-            right.append(float((network(fixed[None], moved[None]) > 0).item() == bool(truth)))
-        return {"score": sum(right) / len(right), "accuracy": sum(right) / len(right)}
+        """See `Task.scores`: ``accuracy`` and ``auc`` over several draws of each pair."""
+        right, said = [], {True: [], False: []}
+        for number in range(_DRAWS * self.count(part)):
+            fixed, moved, truth = self._patches(self.fixed_generator(part, number), part, number // _DRAWS)
+            logit = float(network(fixed[None], moved[None]))
+            right.append(float((logit > 0) == bool(truth)))
+            said[bool(truth)].append(logit)
+        accuracy, auc = sum(right) / len(right), area(said[True], said[False])
+        return {"score": accuracy if math.isnan(auc) else auc, "accuracy": accuracy, "auc": auc}
+
+
+def area(those: Sequence[float], others: Sequence[float]) -> float:
+    """Under the ROC curve: how probable it is that one of ``those`` is above one of the ``others``; NaN if either are missing."""
+    wins = [(a > b) + 0.5 * (a == b) for a in those for b in others]
+    return sum(wins) / len(wins) if wins else math.nan
 
 
 TASKS: dict[str, type[Task]] = {"registration": Registration, "denoise": Denoising, "alignment": Alignment}
@@ -304,9 +320,17 @@ def dice_by_structure(fixed: Tensor, moving: Tensor, u: Tensor) -> dict[int, flo
     return {k: float(2 * both[k] / (sizes[0][k] + sizes[1][k])) for k in range(1, len(both)) if sizes[0][k] + sizes[1][k] > 0}
 
 
+def _measured(clean: Tensor, noisy: Tensor) -> tuple[Tensor, Tensor]:
+    """Both (C, *S) as the network is shown the noisy one: in units of its noise, as far as that can be seen."""
+    scales = [denoise.scale(channel.cpu().numpy()) for channel in noisy]
+    low, step = (torch.tensor(values, device=noisy.device).reshape(-1, *(1,) * (noisy.ndim - 1)) for values in zip(*scales, strict=True))
+    return (clean - low) / step, (noisy - low) / step
+
+
 def psnr_db(clean: Tensor, other: Tensor) -> float:
-    """Peak signal to noise of images whose range is 1."""
-    return float(-10 * torch.log10(((clean - other) ** 2).mean().clamp(min=1e-12)))
+    """Peak signal to noise, of the range of what is clean."""
+    peak = clean.amax() - clean.amin()
+    return float(-10 * torch.log10((((clean - other) / peak) ** 2).mean().clamp(min=1e-12)))
 
 
 def _truths(u: Tensor, fixed: Sample, moving: Sample, known: Tensor | None, counts: Tensor | None, spacing: float) -> Scores:
