@@ -77,7 +77,7 @@ def trained(name: str, out: Path, choices: dict, **files: Path) -> Path:
 
 def trainings(kinds: Kinds, out: Path, tasks: Sequence[str], steps: int) -> dict[str, Path]:
     """Weights of every task, by name; the translator first, which the others' pairs are made by."""
-    tables = written(kinds.trained, out / "pairs")
+    tables = written(kinds.trained, out / "images")
     found = {"translate": trained("translate", out / "translate", lasting(steps) | kinds.recipe | TASKS["translate"], data=tables["forth"])}
     for task in tasks:
         if task not in found:

@@ -180,7 +180,7 @@ def prostate(data: Path | None, moving: str = "US") -> Kinds:
     people = [data / f"prostate/case-{k:02d}" for k in range(sum(_PATIENTS))]
     pairs = [tuple(io.load(folder / f"{kind}.nii.gz") for kind in ("mr", "us")) for folder in people]
     tried = [Trial(*pair, _landmarks(folder)) for pair, folder in list(zip(pairs, people, strict=True))[_PATIENTS[0]:]]
-    return Kinds(pairs[:_PATIENTS[0]], tried, {"start": "centres", "spacing": 0.8, "shape": (32, 32, 32)},
+    return Kinds(pairs[:_PATIENTS[0]], tried, {"start": "centres", "spacing": 0.8, "shape": (32, 32, 32), "batch": 1},
                  {"initial": "centres", "transform": "affine"})
 
 
