@@ -140,10 +140,10 @@ def maps(scene: Scene, values: Image, label: str) -> Figure:
     return _coloured(scene, shown, label, cmap=VALUES, vmin=0, vmax=longest(shown))
 
 
-def changes(scene: Scene, values: Image, label: str) -> Figure:
-    """A quantity that is above (orange) or below 0 (purple), in colours to the value that 1 of 200 voxels exceeds."""
+def changes(scene: Scene, values: Image, label: str, least: float = 1e-6) -> Figure:
+    """A quantity that is above (orange) or below 0 (purple), in colours to the value that 1 of 200 voxels exceeds, or to ``least``."""
     shown = [resampled(values, view) for view in scene.views]
-    most = max(1e-6, *(float(np.percentile(np.abs(np.ma.compressed(picture)), 99.5)) for picture in shown if np.ma.count(picture)))
+    most = max(least, *(float(np.percentile(np.abs(np.ma.compressed(picture)), 99.5)) for picture in shown if np.ma.count(picture)))
     return _coloured(scene, shown, label, cmap=f"{DIVERGING}_r", vmin=-most, vmax=most)
 
 

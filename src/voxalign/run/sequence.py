@@ -216,10 +216,14 @@ class _Spread:
 
     @property
     def percent(self) -> float:
-        """Median, where there is a body, of the standard deviation over time, in percent of how much brighter than the darkest it is."""
+        """Root mean square, where there is a body, of the standard deviation over time, in percent of how much brighter than the darkest
+        the body is. A median would see nothing of motion, which shows at edges, and those are few.
+        """
         bright = self.mean > otsu_split(self.mean)
-        deviation = np.sqrt(self.squares[bright] / max(self.count - 1, 1)) / (self.mean[bright] - self.mean.min())
-        return 100 * float(np.median(deviation)) if bright.any() else float("nan")
+        if not bright.any():
+            return float("nan")
+        deviation = np.sqrt(self.squares[bright].mean() / max(self.count - 1, 1))
+        return 100 * float(deviation / (self.mean[bright].mean() - self.mean.min()))
 
 
 def _written(series: Series, fixed: Image, transforms: Iterator[Transform], job: SequenceJob, out: _Output) -> tuple[float, float]:
