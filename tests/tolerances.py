@@ -47,7 +47,6 @@ POINT_MM = 1e-5  # points through float32 displacement fields
 GENERATOR = 1e-4  # mm per unit of an update, against finite differences
 INVERSE_VOXELS = 0.01  # residual of a numeric inverse at the voxels of its grid
 INVERSE_BETWEEN_VOXELS = 0.15  # between them both fields are interpolated linearly (largest voxel edge, coarse test grids)
-SYMMETRIC_VOXELS = 0.1  # there, and back by the registration of the swapped images, of 999 points in 1000
 INVERSE_SVF_VOXELS = 0.1  # exp(v) after exp(-v), each interpolated linearly
 TEXT_MATRIX = 1e-8  # matrices through text of 12 digits, up to 100 mm
 GOLDEN = 5e-5  # other programs write six digits, or float32

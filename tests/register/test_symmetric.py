@@ -19,7 +19,7 @@ def _body(image: Image) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pair():
-    return head_pair(spacing=5)
+    return head_pair(spacing=4)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_swapping_the_images_inverts_the_map(pair, both_ways):
     missed = np.linalg.norm(back(there(points)) - points, axis=1) / pair.fixed.grid.spacing.min()
     forward = [register(*images, Settings(device="cpu")).transform for images in ((pair.fixed, pair.moving), (pair.moving, pair.fixed))]
     of_forward = np.linalg.norm(forward[1](forward[0](points)) - points, axis=1) / pair.fixed.grid.spacing.min()
-    assert np.percentile(missed, 99.9) < tolerances.SYMMETRIC_VOXELS < np.percentile(of_forward, 50)
+    assert np.percentile(missed, 99.9) < tolerances.INVERSE_BETWEEN_VOXELS < np.percentile(of_forward, 50)
 
 
 def test_it_is_as_accurate_as_one_direction(pair, both_ways):

@@ -25,7 +25,7 @@ def test_precedence(file):
     assert preset == Settings(**PRESETS["fast"])
     made = configure({"window": 5}, ["smoothness=4", "window=4"], path)
     assert made.preset == "fast"
-    assert made.settings == Settings(**PRESETS["fast"] | {"spacing": 3.0, "smoothness": 4.0, "window": 5})
+    assert made.settings == Settings(**PRESETS["fast"] | {"spacing": 3.0, "smoothness": 4.0, "window": (5,)})
 
 
 def test_a_preset_given_by_flag_replaces_that_of_the_file_but_not_its_values(file):
@@ -72,7 +72,7 @@ def test_initial_is_a_name_or_a_file(tmp_path):
     ({"preset": "quick"}, "choose one of"),
     ({"method": "classic"}, "'classical'"),
     ({"device": "vulkan"}, "choose one of auto, cpu, cuda"),
-    ({"window": 2.5}, "window = 2.5: expected a whole number"),
+    ({"window": 2.5}, "window = '2.5': expected a whole number"),
     ({"window": 0}, "above 0"),
     ({"spacing": -1}, "above 0"),
     ({"seed": -1}, "not below 0"),

@@ -41,7 +41,7 @@ class Regularity:
 
     fluid: float = 1.2
     elastic: float = 0.55
-    volume: float = 0.06
+    volume: float = 0.09
     damping: float = 0.5
     demons: float = 1.0
     step: float = 1.4

@@ -12,11 +12,11 @@ PRESETS: dict[str, dict] = {
     "rigid": {"transform": "rigid"},
     "affine": {"transform": "affine"},
     "multimodal": {"loss": "mi + mind"},
-    "brain": {"smoothness": 0.7, "iterations": (20, 20, 20, 12)},
+    "brain": {"smoothness": 0.6, "iterations": (20, 20, 20, 12), "window": (1, 1, 1, 1, 1, 1, 4, 8)},
     "mouse": {"smoothness": 2.0},
     "lung-ct": {"smoothness": 0.7, "loss": "lncc", "iterations": (40, 40, 40, 20)},
     "abdomen": {"smoothness": 1.5},
-    "histology-2d": {"smoothness": 2.0, "window": 6},
+    "histology-2d": {"smoothness": 2.0},
 }
 
 

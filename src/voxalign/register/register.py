@@ -29,6 +29,7 @@ _LINEAR_LEVELS = 3
 _LINEAR_STEPS = 30
 _LINEAR_RADIUS = 2
 STEPS = (20, 20, 20, 10)  # of the deformable levels, coarse to fine
+WINDOWS = (2, 2, 2, 2, 2, 2, 4, 4)  # radii, likewise
 _EDGE = 0.02  # gradient of a voxel, in parts of the intensity range, above which it counts as an edge
 _LINEAR_SHARE = 0.25  # of the work, for progress
 _BENDING = {"lncc": {"window": "gaussian", "noise": 0.1}}  # what losses are better with where much can move
@@ -227,7 +228,7 @@ class _Run:
     def _losses(self, term: Term, fixed: Scaled) -> list[Loss]:
         """One a level, coarse to fine."""
         spacings = deformable.levels(fixed.grid)
-        radii = [self.settings.window if len(spacings) - k <= 2 else _LINEAR_RADIUS for k in range(len(spacings))]
+        radii = per_level(self.settings.window or PRESETS[self.looks[0]].get("window", WINDOWS), len(spacings))
         return [_loss(term.loss, fixed.at(s).grid, radius, _BENDING) for s, radius in zip(spacings, radii, strict=True)]
 
     # ---------------------------------------------------------------- choices and reports
@@ -318,6 +319,6 @@ def _as_linear(transform: Transform, grid: Grid) -> Linear | None:
 
 
 def per_level(iterations: Sequence[int], levels: int) -> list[int]:
-    """Steps of each level, coarse to fine: the last entry serves all finer ones, and levels that are missing are coarse ones."""
+    """Entries of each level, coarse to fine: the last one serves all finer ones, and levels that are missing are coarse ones."""
     steps = list(iterations)
     return (steps + steps[-1:] * levels)[:levels] if len(steps) < levels else steps[-levels:]

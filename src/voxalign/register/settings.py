@@ -32,7 +32,7 @@ class Settings:
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
         a level ends earlier when it no longer improves. None takes what suits the two images.
-    window : radius of the LNCC or SSIM window in working voxels.
+    window : radii of the LNCC or SSIM windows of the deformation, voxels, by level as ``iterations``. None takes what suits the two images.
     label_weight, point_weight : how strongly labels and points that are given take part in the deformation; 0: they only score it.
     weights : file of a network, for the methods that use one.
     translate : file of a translator (voxalign train --task translate): the moving image is aligned as it would look as one of the fixed
@@ -50,7 +50,7 @@ class Settings:
     smoothness: float | None = None
     spacing: float | None = None
     iterations: tuple[int, ...] | None = None
-    window: int = 4
+    window: tuple[int, ...] | None = None
     label_weight: float = 0.0
     point_weight: float = 0.0
     weights: str | None = None
