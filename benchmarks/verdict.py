@@ -18,6 +18,7 @@ from scipy.optimize import lsq_linear, minimize
 
 import voxalign
 from voxalign.judge.places import CLUES
+from voxalign.judge.verdict import WHOLE, of_the_whole
 
 CORNERS = (0.1, 0.3, 0.5, 0.65, 0.8, 0.9, 0.97)  # quantiles of a signal where its line may bend
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # per unit of log-odds
@@ -173,6 +174,13 @@ def probability(cases: Cases, made: dict) -> NDArray:
     return 1 / (1 + np.exp(-sum_of_lines(made, dict(zip(cases.names, cases.values.T, strict=True)))))
 
 
+def failing(cases: Cases, made: dict) -> NDArray[np.bool_]:
+    """Which are called FAIL."""
+    values = dict(zip(cases.names, cases.values.T, strict=True))
+    whole = of_the_whole({n: np.interp(values[n], line["at"], line["adds"]) for n, line in made["lines"].items()})
+    return (probability(cases, made) > made["fail_above"]) & (whole > WHOLE)
+
+
 # ---------------------------------------------------------------- how good it is
 def auc(score: NDArray, failed: NDArray) -> float:
     order = np.argsort(score, kind="stable")
@@ -195,7 +203,7 @@ def measures(p: NDArray, error: NDArray, made: dict) -> dict[str, float]:
     best = best_sensitivity(p, error)
     return {"auc": auc(p, error > 1), "sensitivity_3mm": float(flagged[far].mean()), "specificity": float(1 - flagged[error <= 1].mean()),
             "specificity_not_far": float(1 - flagged[~far].mean()), "sensitivity_at_93": best,
-            "calibration_error": calibration_error(p, error > 1), "false_fail": float((p > made["fail_above"])[error <= 1].mean()),
+            "calibration_error": calibration_error(p, error > 1),
             "failed_called_pass": float((p < made["pass_below"])[error > 1].mean())}
 
 
@@ -310,6 +318,8 @@ def main() -> None:
         the_map = the_map or fit_map(cases.some(kept), p[kept], places)
         results[title] = {"cases": len(p), "failed": int(cases.failed.sum())} | measures(p, cases.error, made) | of_map(
             cases.some(kept), p[kept], the_map, made["pass_below"])
+        fails = failing(cases, made)
+        results[title] |= {"false_fail": float(fails[~cases.failed].mean()), "far_called_fail": float(fails[cases.error > FAR_OFF].mean())}
         shown[f"families {'used to fit' if title == 'fit' else 'held out'}"] = p, cases.failed
     results["intervals"] = interval(p, cases.error, made, cases.case)
     table(cases, p, made, lambda c: c.family)

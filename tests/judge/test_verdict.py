@@ -224,3 +224,11 @@ def test_evidence_is_where_there_is_something_to_see(head):
     points = maps.evidence.grid.world(np.argwhere(maps.evidence.mask))
     values, (nothing, something) = maps.evidence.array[maps.evidence.mask], ((points[:, 0] > 25), (points[:, 0] < -25))
     assert values[something].mean() > 3 * values[nothing].mean()
+
+
+def test_small_windows_alone_fail_nothing():
+    """MR and CT or PET of one head, rightly aligned, share little in small windows."""
+    pair = head_pair(spacing=4, moving_modality="PET", motion=Motion(amplitude_mm=0.0))
+    found = register(pair.fixed, pair.moving, Settings(transform="rigid"))
+    assert error_mm(found.transform, pair.truth, pair.fixed_labels).mean() < 1.5
+    assert not judge(found, pair.fixed, pair.moving).failed
