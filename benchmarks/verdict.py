@@ -18,7 +18,7 @@ from scipy.optimize import lsq_linear, minimize
 
 import voxalign
 from voxalign.judge.places import CLUES
-from voxalign.judge.verdict import WHOLE, of_the_whole
+from voxalign.judge.verdict import against_the_whole
 
 CORNERS = (0.1, 0.3, 0.5, 0.65, 0.8, 0.9, 0.97)  # quantiles of a signal where its line may bend
 PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # per unit of log-odds
@@ -177,8 +177,8 @@ def probability(cases: Cases, made: dict) -> NDArray:
 def failing(cases: Cases, made: dict) -> NDArray[np.bool_]:
     """Which are called FAIL."""
     values = dict(zip(cases.names, cases.values.T, strict=True))
-    whole = of_the_whole({n: np.interp(values[n], line["at"], line["adds"]) for n, line in made["lines"].items()})
-    return (probability(cases, made) > made["fail_above"]) & (whole > WHOLE)
+    additions = {n: np.interp(values[n], line["at"], line["adds"]) for n, line in made["lines"].items()}
+    return (probability(cases, made) > made["fail_above"]) & against_the_whole(additions, values)
 
 
 # ---------------------------------------------------------------- how good it is

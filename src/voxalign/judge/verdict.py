@@ -17,7 +17,8 @@ from .signals import measure
 
 _TOLD = 0.5  # log-odds that a signal must add to be a reason
 _MOST = 5  # reasons
-WHOLE = 0.4  # log-odds that signals of the whole body must add before anything FAILs
+_WHOLE = 0.4  # log-odds that signals of the whole body must add before anything FAILs, or
+_NOTHING = 2.0  # so little do the images say about each other: no more than e^-2 nats a voxel (good pairs 1.9 at most, noise 1.7 and more)
 _PLACES = ("expected", "offset", "drift", "shift", "missed", "misfit", "chance")  # signals of small windows, by how their names begin
 _NEVER = {"folded": 0.002, "mirrored": 0.5}  # above these nothing passes, however small its error may be: no body does this
 
@@ -70,19 +71,21 @@ def judge(registration: Registration, fixed: Image, moving: Image) -> Verdict:
     broken = [_sentence(name, signals[name], limit) for name, most in _NEVER.items() if signals[name] > most]
     additions = model.additions(signals)
     reasons = tuple(dict.fromkeys([*broken, *_reasons(additions, signals, limit)]))
-    return Verdict(_status(probability, model, bool(broken), of_the_whole(additions)), probability, limit, reasons[:_MOST], signals)
+    against = bool(broken) or bool(against_the_whole(additions, signals))
+    return Verdict(_status(probability, model, bool(broken), against), probability, limit, reasons[:_MOST], signals)
 
 
-def of_the_whole(additions: dict[str, Any]) -> Any:
-    """What signals add that do not stand on small windows: two contrasts may share little in any window and lie right all the same."""
-    return sum(value for name, value in additions.items() if not name.startswith(_PLACES))
+def against_the_whole(additions: dict[str, Any], signals: dict[str, Any]) -> Any:
+    """Whether more speaks against it than small windows: two contrasts may share little in any window and lie right all the same."""
+    whole = sum(value for name, value in additions.items() if not name.startswith(_PLACES))
+    return (whole > _WHOLE) | (signals["uninformative"] > _NOTHING)
 
 
-def _status(probability: float, model: Lines, broken: bool, whole: float) -> str:
+def _status(probability: float, model: Lines, broken: bool, against: bool) -> str:
     """In one word."""
     if probability < model.constants["pass_below"]:
         return "CHECK" if broken else "PASS"
-    return "FAIL" if probability > model.constants["fail_above"] and (broken or whole > WHOLE) else "CHECK"
+    return "FAIL" if probability > model.constants["fail_above"] and against else "CHECK"
 
 
 def _reasons(additions: dict[str, float], signals: dict[str, float], limit: float) -> tuple[str, ...]:

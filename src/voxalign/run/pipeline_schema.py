@@ -42,7 +42,7 @@ def _rule(name: str) -> dict[str, Any]:
     """What the schema says about the steps that do this."""
     known, values = settings(name), needs(name)
     properties = {"do": {}} | {key: {"type": "string"} for key in values} | {key: _type(each.annotation) for key, each in known.items()}
-    properties |= {"loss": _LOSS} if "loss" in known else {}
+    properties |= {key: special for key, special in (("loss", _LOSS), ("iterations", _BY_LEVEL), ("window", _BY_LEVEL)) if key in known}
     required = [key for key, setting in known.items() if setting.default is setting.empty]
     return {"if": {"properties": {"do": {"const": name}}},
             "then": {"properties": properties, "required": required, "additionalProperties": False}}
@@ -52,6 +52,9 @@ _LOSS = {"oneOf": [{"type": "string", "pattern": pattern()},
                    {"type": "object", "minProperties": 1, "propertyNames": {"pattern": name_pattern()},
                     "additionalProperties": {"type": "number", "exclusiveMinimum": 0}}]}
 """A sum of losses, as text or by their weights."""
+_BY_LEVEL = {"oneOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}, {"type": "null"},
+                       {"type": "string", "pattern": r"^(none|[0-9]+([x, ]+[0-9]+)*)$"}]}
+"""Numbers for the levels, coarse to fine, as in a configuration."""
 
 
 def _type(hint: Any) -> dict[str, Any]:
