@@ -54,21 +54,21 @@ class Meeting:
 
 def mean_linear(there: Linear, back: Linear) -> Linear:
     """Halfway from ``there`` to the inverse of ``back``, of the same kind: the same two maps in the other order give its inverse."""
-    matrix = there.matrix @ _power(np.linalg.inv(there.matrix) @ np.linalg.inv(back.matrix))
+    matrix = there.matrix @ _half(np.linalg.inv(there.matrix) @ np.linalg.inv(back.matrix))
     return type(there).from_matrix(matrix, there.centre)
 
 
 def halves(linear: Linear) -> tuple[Linear, Linear]:
     """Poses of a middle: ``second ∘ inverse of first`` is ``linear``, and each goes half of the way."""
-    half = _power(linear.matrix)
+    half = _half(linear.matrix)
     kind = type(linear)
     return kind.from_matrix(np.linalg.inv(half), linear.centre), kind.from_matrix(linear.matrix @ np.linalg.inv(half), linear.centre)
 
 
-def _power(matrix: NDArray, part: float = 0.5) -> NDArray[np.float64]:
-    """That part of the way from the identity to ``matrix``; all of it where there is no one way (half a turn, a mirror)."""
+def _half(matrix: NDArray) -> NDArray[np.float64]:
+    """Half of the way from the identity to ``matrix``; all of it where there is no one way (half a turn, a mirror)."""
     logarithm = logm(matrix)
-    return expm(part * logarithm.real) if np.abs(np.imag(logarithm)).max() < 1e-6 else matrix
+    return expm(logarithm.real / 2) if np.abs(np.imag(logarithm)).max() < 1e-6 else matrix
 
 
 @dataclass(frozen=True, eq=False)
