@@ -83,13 +83,19 @@ def _windows(shape: tuple, rng: Rng) -> list[tuple]:
     return [(fixed, None, box), (fixed * mask, mask, bell)]
 
 
+def _sparse_windows(shape: tuple, rng: Rng) -> list[tuple]:
+    (fixed, _, box), (masked, mask, _) = _windows(shape, rng)
+    every_second_of_some_axes = tuple(1 + (k + len(shape)) % 2 for k in range(len(shape)))
+    return [(fixed, None, box, every_second_of_some_axes), (masked, mask, box, (2,) * len(shape))]
+
+
 def _lncc(shape: tuple, rng: Rng) -> list[tuple]:
     cases = []
     if np.prod(shape) == 1:
         return cases  # no window has a variance, and rounding is all there is to compare
-    for fixed, mask, weights in _windows(shape, rng):
+    for fixed, mask, *rest in _windows(shape, rng) + _sparse_windows(shape, rng):
         moved = (fixed + _image(shape, rng)) * (1 if mask is None else mask)
-        windows = reference.window_statistics(fixed, mask, weights)
+        windows = reference.window_statistics(fixed, mask, *rest)
         cases += [(fixed, moved.astype(np.float32), windows, noise) for noise in (0.0, 0.05)]
     return cases
 
@@ -187,7 +193,7 @@ CASES: dict[str, Callable[[tuple, Rng], list[tuple]]] = {
     "step": _step,
     "warp": lambda shape, rng: [(_image(shape, rng), _displacement(shape, rng, 2.5))],
     "window_moments": _windows,
-    "window_statistics": _windows,
+    "window_statistics": lambda shape, rng: _windows(shape, rng) + _sparse_windows(shape, rng),
 }
 shared = sorted(name for name in kernels.__all__ if isfunction(getattr(reference, name, None)))
 

@@ -138,7 +138,7 @@ def test_correlation_has_the_gradients_of_the_plain_version(shape, rng):
 
 # ---------------------------------------------------------------- losses
 LOSSES = {"mse": losses.MSE(), "ncc": losses.NCC(), "lncc": losses.LNCC(2), "lncc in noise": losses.LNCC(2, "gaussian", 0.05),
-          "mi": losses.MI(16)}
+          "lncc of some windows": losses.LNCC(4, "gaussian", 0.1, 2), "mi": losses.MI(16)}
 
 
 def _images(shape, rng, masked: bool) -> tuple:
@@ -177,7 +177,7 @@ def test_loss_has_the_gradient_of_its_residual(name, masked, rng):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("name", ["mse", "ncc", "lncc", "lncc in noise"])
+@pytest.mark.parametrize("name", ["mse", "ncc", "lncc", "lncc in noise", "lncc of some windows"])
 def test_residual_is_what_autograd_finds(name, masked, rng):
     """The formula of the residual against differentiation of the value itself, in float64."""
     fixed, moved, mask = (_tensors(a) for a in _images((7, 9, 8), rng, masked))

@@ -80,10 +80,24 @@ def per_axis(value: int | tuple[int, ...], shape: tuple[int, ...]) -> tuple[int,
     return tuple(min(v, n - 1) for v, n in zip(values, shape, strict=True))
 
 
-def window_weights(radius: int | tuple[int, ...], window: str, shape: tuple[int, ...]) -> list[NDArray[np.float32]]:
-    """2 r + 1 taps for each axis, the middle one 1: a ``box``, or a ``gaussian`` with a sigma of half the radius."""
-    return [_taps(r, r / 2 if window == "gaussian" else np.inf) for r in per_axis(radius, shape)]
+def window_weights(radius: int | tuple[int, ...], window: str, shape: tuple[int, ...],
+                   stride: tuple[int, ...] = ()) -> list[NDArray[np.float32]]:
+    """Taps for each axis, the middle one 1: a ``box``, or a ``gaussian`` with a sigma of half the radius.
+
+    2 r + 1 of them; on an axis with a ``stride`` of 2 about half as many, of every second voxel, that make the same window together with
+    the sums over (1/2, 1, 1/2) they weigh (`kernels.window_statistics`).
+    """
+    radii = per_axis(radius, shape)
+    return [_taps(r, r / 2, window) if k == 1 else _taps(-(-r // 2), _narrower(r / 2) / 2, window)
+            for r, k in zip(radii, stride or (1,) * len(radii), strict=True)]
 
 
-def _taps(radius: int, sigma: float) -> NDArray[np.float32]:
+def _narrower(sigma: float) -> float:
+    """The Gaussian that (1/2, 1, 1/2) makes one of ``sigma``: variances add."""
+    return math.sqrt(max(sigma**2 - 0.5, 0))
+
+
+def _taps(radius: int, sigma: float, window: str) -> NDArray[np.float32]:
+    if window != "gaussian":
+        return np.ones(2 * radius + 1, np.float32)
     return np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-6)) ** 2).astype(np.float32)

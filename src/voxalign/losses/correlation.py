@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import arrays, kernels
-from .base import Bound, Loss, Terms, count, masked, window_weights
+from .base import Bound, Loss, Terms, count, masked, per_axis, window_weights
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,8 @@ class LNCC(Loss):
     noise : 0, or the part of a window's variance that the other image cannot explain even where they are aligned: the loss of a
         window is then (1 + noise) log(1 - r^2 / (1 + noise)), the mutual information of Gaussian variables, which trusts windows
         that fit well more than others.
+    stride : windows lie about every voxel (1) or every second one (2), along every axis or one a axis: an eighth of the work, and for a
+        Gaussian window of radius 4 or more nearly the same answer.
 
     2e-6 is added to both variances of a window (of intensities from 0 to 1), so that flat windows count for nothing.
     """
@@ -63,13 +65,15 @@ class LNCC(Loss):
     radius: int | tuple[int, ...] = 4
     window: Literal["box", "gaussian"] = "box"
     noise: float = 0.0
+    stride: int | tuple[int, ...] = 1
 
     def bind(self, fixed: NDArray, mask: NDArray | None = None) -> Bound:
         """See `Loss.bind`."""
-        weights = window_weights(self.radius, self.window, fixed.shape)
+        stride = per_axis(self.stride, (3,) * len(fixed.shape))
         fixed = masked(fixed, mask)
-        windows = kernels.window_statistics(fixed, mask, weights)
-        return _BoundLNCC(fixed, mask, windows, self.noise, None if arrays.is_tensor(fixed) else np.zeros((5, *fixed.shape), np.float32))
+        windows = kernels.window_statistics(fixed, mask, window_weights(self.radius, self.window, fixed.shape, stride), stride)
+        room = 2 if max(stride) > 1 else 5
+        return _BoundLNCC(fixed, mask, windows, self.noise, None if arrays.is_tensor(fixed) else np.zeros((room, *fixed.shape), np.float32))
 
 
 @dataclass(frozen=True, eq=False)

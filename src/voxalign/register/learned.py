@@ -24,7 +24,7 @@ from . import deformable, initialise
 from .device import best_effort, name
 from .guide import Guide
 from .prepare import Scaled, onto, scale
-from .register import _BENDING, STEPS, _isotropic, per_level, register
+from .register import STEPS, bending_lncc, per_level, register
 from .result import OnStep, Registration, Step
 from .settings import Settings
 from .zoo import shipped
@@ -193,7 +193,7 @@ class _Pair:
     def optimised(self, start: Registration, grid: Grid, channels: list, guide: Guide) -> Registration:
         """The engine's deformable steps on ``channels`` (fixed, moving, weight) on ``grid``, linearly aligned."""
         count = len(deformable.levels(grid))
-        windows = loss("lncc", radius=_isotropic(_FEATURE_RADIUS, grid), **_BENDING["lncc"])
+        windows = bending_lncc(grid, _FEATURE_RADIUS)
         weighed = [deformable.Channel(one, other, [windows] * count, share) for one, other, share in channels]
         steps = per_level(self.settings.iterations or STEPS, count)
         regularity = deformable.Regularity.of(self.settings.smoothness or 1.0)

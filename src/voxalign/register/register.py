@@ -1,9 +1,9 @@
 """The classical method: initialise, then linear, then deformable, coarse to fine."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -32,7 +32,8 @@ STEPS = (20, 20, 20, 10)  # of the deformable levels, coarse to fine
 WINDOWS = (2, 2, 2, 2, 2, 2, 4, 4)  # radii, likewise
 _EDGE = 0.02  # gradient of a voxel, in parts of the intensity range, above which it counts as an edge
 _LINEAR_SHARE = 0.25  # of the work, for progress
-_BENDING = {"lncc": {"window": "gaussian", "noise": 0.1}}  # what losses are better with where much can move
+_NOISE = 0.1  # that LNCC allows for where much can move
+_WIDE = 6  # radius from which on windows about every second voxel are enough: brain Dice .8013 at .446 for .8012 at .445
 _ACROSS = ("mi", "nmi", "mind")  # losses across modalities
 _STIFFER = 2.0  # smoothness for them
 P = TypeVar("P", deformable.Progress, symmetric.Progress)
@@ -229,7 +230,8 @@ class _Run:
         """One a level, coarse to fine."""
         spacings = deformable.levels(fixed.grid)
         radii = per_level(self.settings.window or PRESETS[self.looks[0]].get("window", WINDOWS), len(spacings))
-        return [_loss(term.loss, fixed.at(s).grid, radius, _BENDING) for s, radius in zip(spacings, radii, strict=True)]
+        return [(bending_lncc if term.loss == "lncc" else partial(_loss, term.loss))(fixed.at(s).grid, radius)
+                for s, radius in zip(spacings, radii, strict=True)]
 
     # ---------------------------------------------------------------- choices and reports
     def _choose_terms(self, start: Transform) -> tuple[Term, ...]:
@@ -289,13 +291,19 @@ class _Run:
             self.on_step(step)
 
 
-def _loss(name: str, grid: Grid, radius: int, extra: Mapping[str, dict] = MappingProxyType({})) -> Loss:
+def bending_lncc(grid: Grid, radius: int) -> Loss:
+    """LNCC as it is best where much can move: soft windows, which know how well they fit."""
+    radii = _isotropic(radius, grid)
+    return loss("lncc", radius=radii, window="gaussian", noise=_NOISE, stride=tuple(2 if r >= _WIDE else 1 for r in radii))
+
+
+def _loss(name: str, grid: Grid, radius: int) -> Loss:
     """The loss with windows as wide in mm along every axis as voxels allow."""
     windows = {"lncc": {"radius": radius}, "ssim": {"radius": radius}, "mind": {"radius": 1, "dilation": 2}}
     settings: dict = {key: _isotropic(r, grid) for key, r in windows.get(name, {}).items()}
     if name == "ngf":
         settings["spacing"] = tuple(grid.spacing / grid.spacing.min())
-    return loss(name, **settings, **extra.get(name, {}))
+    return loss(name, **settings)
 
 
 def _isotropic(radius: int, grid: Grid) -> tuple[int, ...]:

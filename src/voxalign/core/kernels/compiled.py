@@ -40,6 +40,9 @@ _SIGNATURES = {
     "vx_warp": [PTR, _Shape, PTR, PTR, _Shape],
     "vx_filter": [PTR, I32, _Shape, PTR, I32, PTR, I32, PTR, I32, I32, PTR],
     "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Shape, _Three, _Weights, F32, F32, PTR, PTR],
+    "vx_lncc_fit_sums": [PTR, PTR, PTR, PTR, _Shape, _Three, _Weights, F32, F32, PTR, PTR],
+    "vx_lncc_thin": [PTR, PTR, _Shape, _Three, _Shape, _Three, PTR],
+    "vx_lncc_spread": [PTR, PTR, PTR, _Shape, _Three, F32, _Shape, PTR, PTR],
     "vx_lncc_residual": [PTR, PTR, PTR, _Shape, _Three, _Weights, PTR, PTR],
     "vx_force": [PTR, PTR, PTR, _Shape, PTR, F32, PTR],
     "vx_step": [PTR, _Shape, PTR, F32, F32, F32, PTR],
@@ -209,31 +212,67 @@ def smooth(data: NDArray, sigma, out: NDArray | None = None, within: NDArray | N
     return separable(data, [gaussian_weights(s) for s in sigma], True, out, within)
 
 
-def window_statistics(fixed: NDArray, mask: NDArray | None, weights) -> WindowStatistics:
+def window_statistics(fixed: NDArray, mask: NDArray | None, weights, stride=None) -> WindowStatistics:
     """See `reference.window_statistics`."""
-    return reference.window_statistics(fixed, mask, weights, separable)
+    return reference.window_statistics(fixed, mask, weights, stride, separable)
 
 
 def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float = 0.0,
          work: NDArray | None = None, within: NDArray | None = None) -> tuple[float, NDArray, NDArray]:
-    """See `reference.lncc`; ``work`` (5, *shape) spares the allocation, and holds the answer until the next call.
+    """See `reference.lncc`; ``work`` spares the allocation, and holds the answer until the next call.
 
-    With ``within`` it must be 0 elsewhere.
+    (5, *shape) for windows about every voxel, else (2, *shape). With ``within`` it must be 0 elsewhere.
     """
     taps = [_f32(w) for w in _three(windows.weights, np.ones(1))]
-    shape, r = _shape(fixed.shape, within), _Three(*(len(w) // 2 for w in taps))
-    if max(r.n0, r.n1, r.n2) > _MOST_RADIUS:
+    if max(map(len, taps)) // 2 > _MOST_RADIUS:
         return reference.lncc(fixed, moved, windows, noise, None, within)
-    weights = _Weights(*(w.ctypes.data for w in taps))
-    work = (np.empty if within is None else np.zeros)((5, *fixed.shape), np.float32) if work is None else work
-    terms, out, values = work[:3], work[3:], np.zeros(shape.n0)
-    blocks = -(-shape.n0 // _BLOCK)
-    _run("vx_lncc_fit", fixed, moved, windows.icount, windows.mean, windows.ivar, shape, r, weights, windows.floor, noise, terms, values,
-         over=blocks)
-    _run("vx_lncc_residual", fixed, moved, terms, shape, r, weights, out[0], out[1], over=blocks)
+    through = _lncc_everywhere if max(windows.stride) == 1 else _lncc_on_lattice
+    value, out = through(fixed, moved, windows, noise, taps, work, within)
     if windows.mask is not None:
         out *= windows.mask
-    return 1.0 + float(values.sum()) / windows.total, out[0], out[1]
+    return 1.0 + value / windows.total, out[0], out[1]
+
+
+def _lncc_everywhere(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float, taps: list[NDArray],
+                     work: NDArray | None, within: NDArray | None) -> tuple[float, NDArray]:
+    shape, blocks, radius, weights = _windows(fixed.shape, taps, within)
+    work = _blank((5, *fixed.shape), within) if work is None else work
+    terms, out, values = work[:3], work[3:], np.zeros(shape.n0)
+    _run("vx_lncc_fit", fixed, moved, windows.icount, windows.mean, windows.ivar, shape, radius, weights, windows.floor, noise, terms,
+         values, over=blocks)
+    _run("vx_lncc_residual", fixed, moved, terms, shape, radius, weights, out[0], out[1], over=blocks)
+    return float(values.sum()), out
+
+
+def _lncc_on_lattice(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float, taps: list[NDArray],
+                     work: NDArray | None, within: NDArray | None) -> tuple[float, NDArray]:
+    shape, size, stride = _shape(fixed.shape, within), windows.icount.shape, _Three(*_three(windows.stride, 1))
+    rows = None if within is None else _thinned(within, fixed.shape, windows.stride)
+    lattice, blocks, radius, weights = _windows(size, taps, rows)
+    sums, terms, values = _blank((3, *size), within), _blank((3, *size), within), np.zeros(lattice.n0)
+    out = _blank((2, *fixed.shape), within) if work is None else work
+    _run("vx_lncc_thin", fixed, moved, shape, stride, lattice, radius, sums, over=lattice.n0)
+    _run("vx_lncc_fit_sums", sums, windows.icount, windows.mean, windows.ivar, lattice, radius, weights, windows.floor, noise, terms,
+         values, over=blocks)
+    terms = separable(terms, windows.weights, False)
+    _run("vx_lncc_spread", fixed, moved, terms, lattice, stride, windows.share, shape, out[0], out[1], over=shape.n0)
+    return float(values.sum()), out
+
+
+def _windows(shape: tuple[int, ...], taps: list[NDArray], within: NDArray | None) -> tuple[_Shape, int, _Three, _Weights]:
+    """What the sweeps are told of windows, and how many blocks they work in."""
+    told = _shape(shape, within)
+    return told, -(-told.n0 // _BLOCK), _Three(*(len(w) // 2 for w in taps)), _Weights(*(w.ctypes.data for w in taps))
+
+
+def _blank(shape: tuple[int, ...], within: NDArray | None) -> NDArray:
+    return (np.empty if within is None else np.zeros)(shape, np.float32)
+
+
+def _thinned(within: NDArray, shape: tuple[int, ...], stride: tuple[int, ...]) -> NDArray:
+    """The spans of a lattice in those of ``shape``."""
+    rows = within.reshape(*shape[:-1], 2)[tuple(slice(None, None, k) for k in stride[:-1])].reshape(-1, 2)
+    return np.ascontiguousarray(-(-rows // stride[-1]), np.int32)
 
 
 def force(moved: NDArray, residual: NDArray, curvature: NDArray, weights, kappa: float, out: NDArray | None = None,

@@ -236,25 +236,66 @@ class WindowStatistics:
     weights: tuple[NDArray[np.float32], ...]  # of the window along each axis, 2 r + 1 taps
     total: int  # windows that count
     floor: float  # added to sums of squares: variance below what rounding makes counts for nothing, without a jump
+    stride: tuple[int, ...]  # 1 or 2 along each axis: windows lie about every stride-th voxel
+    share: float  # voxels that count for each window that does
 
 
-def window_statistics(fixed: NDArray, mask: NDArray | None, weights: Sequence[NDArray], box: Callable = separable) -> WindowStatistics:
-    """`WindowStatistics` of ``fixed`` (*shape), 0 where masked; windows have 2 r + 1 weights along each axis and are cut at the edges."""
-    icount = 1 / np.maximum(_counts(fixed.shape, weights) if mask is None else box(mask[None], weights, False)[0], np.float32(1e-6))
-    total, squares = box(np.stack([fixed, fixed * fixed]), weights, False)
-    floor = np.float32(2e-6 * np.prod([w.sum() for w in weights]))
+def window_statistics(fixed: NDArray, mask: NDArray | None, weights: Sequence[NDArray], stride: Sequence[int] | None = None,
+                      box: Callable = separable) -> WindowStatistics:
+    """`WindowStatistics` of ``fixed`` (*shape), 0 where masked; windows have 2 r + 1 weights along each axis and are cut at the edges.
+
+    ``stride``: 1 or 2 for each axis, 1 unless given. Windows then lie about every stride-th voxel only, ``weights`` are those of such
+    places, and a voxel between two of them counts half at either: what is wide changes little from one voxel to the next.
+    """
+    stride = tuple(stride or (1,) * fixed.ndim)
+    counts = _counts(fixed.shape, weights, stride) if mask is None else box(thin(mask[None].astype(np.float32), stride), weights, False)[0]
+    icount = 1 / np.maximum(counts, np.float32(1e-6))
+    total, squares = box(thin(np.stack([fixed, fixed * fixed]), stride), weights, False)
+    floor = np.float32(2e-6 * np.prod([w.sum() * k for w, k in zip(weights, stride, strict=True)]))
     mean = total * icount
     squares -= mean * total
     ivar = 1 / (np.maximum(squares, 0, out=squares) + floor)
-    if mask is not None:
-        ivar *= mask
-    total_count = max(int(fixed.size if mask is None else mask.sum()), 1)
-    return WindowStatistics(icount, mean, ivar, mask, tuple(weights), total_count, float(floor))
+    middle = None if mask is None else mask[_lattice_of(stride)]
+    if middle is not None:
+        ivar *= middle
+    windows, voxels = (max(int(size if m is None else m.sum()), 1) for m, size in ((middle, ivar.size), (mask, fixed.size)))
+    return WindowStatistics(icount, mean, ivar, mask, tuple(weights), windows, float(floor), stride, voxels / windows)
 
 
-def _counts(shape: tuple[int, ...], weights: Sequence[NDArray]) -> NDArray[np.float32]:
-    """Sum of the weights of each window that lie inside, (*shape)."""
-    lines = [np.convolve(np.ones(n, np.float32), w)[len(w) // 2 :][:n].astype(np.float32) for n, w in zip(shape, weights, strict=True)]
+def _lattice_of(stride: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(None, None, k) for k in stride)
+
+
+def thin(data: NDArray, stride: Sequence[int]) -> NDArray:
+    """(C, *shape) at every second voxel of the axes with a ``stride`` of 2, half of both neighbours added to each."""
+    for axis, k in enumerate(stride, 1):
+        if k == 2:
+            data = data.swapaxes(0, axis)
+            own, between = data[0::2], 0.5 * data[1::2]
+            data = own + 0
+            data[: len(between)] += between
+            data[1:] += between[: len(own) - 1]
+            data = data.swapaxes(0, axis)
+    return np.ascontiguousarray(data)
+
+
+def spread(data: NDArray, stride: Sequence[int], shape: Sequence[int]) -> NDArray:
+    """The transpose of `thin`: onto a lattice of ``shape``, half of both neighbours between."""
+    for axis, (k, n) in enumerate(zip(stride, shape, strict=True), 1):
+        if k == 2:
+            data = data.swapaxes(0, axis)
+            out = np.zeros((n, *data.shape[1:]), data.dtype)
+            out[0::2] = data
+            out[1::2] = 0.5 * data[: n // 2]
+            out[1:-1:2] += 0.5 * data[1:]
+            data = out.swapaxes(0, axis)
+    return data
+
+
+def _counts(shape: tuple[int, ...], weights: Sequence[NDArray], stride: Sequence[int]) -> NDArray[np.float32]:
+    """Sum of the weights of each window that lie inside, (*shape of the lattice)."""
+    inside = [thin(np.ones((1, n), np.float32), (k,))[0] for n, k in zip(shape, stride, strict=True)]
+    lines = [np.convolve(line, w)[len(w) // 2 :][: len(line)].astype(np.float32) for line, w in zip(inside, weights, strict=True)]
     return reduce(np.multiply.outer, lines)
 
 
@@ -267,8 +308,10 @@ def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float
     derivative; curvature: window sums of r2 / moved variance, the Gauss-Newton weight of the local linear fit. ``within``: windows about
     other voxels are left out (as if r2 were 0 there), and there residual and curvature are 0.
     """
-    wanted = 1 if within is None else _inside(within, fixed.shape)
-    sums = separable(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), windows.weights, False).astype(np.float64)
+    inside = np.ones(fixed.shape, bool) if within is None else _inside(within, fixed.shape)
+    wanted = inside[_lattice_of(windows.stride)]
+    products = thin(np.stack([moved, moved * moved, moved * fixed]).astype(np.float64), windows.stride)
+    sums = separable(products, windows.weights, False).astype(np.float64)
     mean = sums[0] * windows.icount
     variance, covariance = sums[1] - mean * sums[0], sums[2] - windows.mean * sums[0]
     inverse = 1 / (np.maximum(variance, 0) + windows.floor)
@@ -278,8 +321,9 @@ def lncc(fixed: NDArray, moved: NDArray, windows: WindowStatistics, noise: float
     left = 1 + noise - np.minimum(squared, 1)
     loss, gain = ((1 + noise) * np.log(left / (1 + noise)), (1 + noise) / left) if noise > 0 else (-squared, 1)
     loss, alpha, beta = loss * wanted, alpha * gain * wanted, beta * gain * wanted
-    a, b, c = separable(np.stack([alpha, beta, beta * mean - alpha * windows.mean]), windows.weights, False)
-    inside = wanted if windows.mask is None else windows.mask & wanted
+    terms = separable(np.stack([alpha, beta, beta * mean - alpha * windows.mean]), windows.weights, False)
+    a, b, c = windows.share * spread(terms, windows.stride, fixed.shape)
+    inside = inside if windows.mask is None else windows.mask & inside
     return 1 + loss.sum() / windows.total, (fixed * a - moved * b + c) * inside, b * inside
 
 

@@ -296,23 +296,48 @@ def smooth(data: Tensor, sigma: Sequence[float], out: Tensor | None = None, with
 
 
 # ---------------------------------------------------------------- losses
-def window_statistics(fixed: Tensor, mask: Tensor | None, weights: Sequence[NDArray]) -> WindowStatistics:
+def window_statistics(fixed: Tensor, mask: Tensor | None, weights: Sequence[NDArray],
+                      stride: Sequence[int] | None = None) -> WindowStatistics:
     """See `reference.window_statistics`."""
+    stride = tuple(stride or (1,) * fixed.ndim)
     inside = torch.ones_like(fixed) if mask is None else mask.to(fixed.dtype)
-    count, total, squares = separable(torch.stack([inside, fixed * inside, fixed * fixed * inside]), weights, False)
-    floor = 2e-6 * float(np.prod([w.sum() for w in weights]))
+    count, total, squares = separable(_thin(torch.stack([inside, fixed * inside, fixed * fixed * inside]), stride), weights, False)
+    floor = 2e-6 * float(np.prod([w.sum() * k for w, k in zip(weights, stride, strict=True)]))
     icount = 1 / count.clamp(min=1e-6)
     mean = total * icount
     about = squares - mean * total
-    ivar = inside / (about.clamp(min=0) + floor)
-    number = max(fixed.numel() if mask is None else int(mask.sum()), 1)
-    return WindowStatistics(icount, mean, ivar, mask, tuple(weights), number, floor)
+    middle = inside[tuple(slice(None, None, k) for k in stride)]
+    ivar = middle / (about.clamp(min=0) + floor)
+    windows, voxels = (max(m.numel() if mask is None else int(m.sum()), 1) for m in (middle, inside))
+    return WindowStatistics(icount, mean, ivar, mask, tuple(weights), windows, floor, stride, voxels / windows)
+
+
+def _thin(data: Tensor, stride: Sequence[int]) -> Tensor:
+    """See `reference.thin`."""
+    for axis, k in enumerate(stride, 1):
+        if k == 2:
+            data = data.movedim(axis, -1)
+            size, padded = (data.shape[-1] + 1) // 2, functional.pad(data, (1, 1))
+            before, own, after = (padded[..., first::2][..., :size] for first in range(3))
+            data = (own + 0.5 * (before + after)).movedim(-1, axis)
+    return data
+
+
+def _unthinned(data: Tensor, stride: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """See `reference.spread`."""
+    for axis, (k, n) in enumerate(zip(stride, shape, strict=True), 1):
+        if k == 2:
+            data = data.movedim(axis, -1)
+            between = 0.5 * (data + functional.pad(data[..., 1:], (0, 1)))
+            data = torch.stack([data, between], -1).flatten(-2)[..., :n].movedim(-1, axis)
+    return data
 
 
 def lncc(fixed: Tensor, moved: Tensor, windows: WindowStatistics, noise: float = 0.0,
          work: Tensor | None = None, within: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """See `reference.lncc`; the value is a tensor, so that nobody waits for it."""
-    total, squares, products = separable(torch.stack([moved, moved * moved, moved * fixed]), windows.weights, False)
+    sums = _thin(torch.stack([moved, moved * moved, moved * fixed]), windows.stride)
+    total, squares, products = separable(sums, windows.weights, False)
     mean = total * windows.icount
     variance, covariance = squares - mean * total, products - windows.mean * total
     inverse = 1 / (variance.clamp(min=0) + windows.floor)
@@ -323,8 +348,10 @@ def lncc(fixed: Tensor, moved: Tensor, windows: WindowStatistics, noise: float =
         left = (1 + noise - squared.clamp(max=1)) / (1 + noise)
         loss, alpha, beta = (1 + noise) * left.log(), alpha / left, beta / left
     if within is not None:
-        loss, alpha, beta = loss * within, alpha * within, beta * within
-    a, b, c = separable(torch.stack([alpha, beta, beta * mean - alpha * windows.mean]), windows.weights, False)
+        wanted = within[tuple(slice(None, None, k) for k in windows.stride)]
+        loss, alpha, beta = loss * wanted, alpha * wanted, beta * wanted
+    terms = separable(torch.stack([alpha, beta, beta * mean - alpha * windows.mean]), windows.weights, False)
+    a, b, c = _unthinned(terms, windows.stride, fixed.shape) * windows.share
     residual = fixed * a - moved * b + c
     for mask in (windows.mask, within):
         if mask is not None:

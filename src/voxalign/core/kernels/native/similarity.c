@@ -38,7 +38,7 @@ static float leave_structure_residual(const void *given, Shape s, i32 z, i32 y, 
     (void)whole;
     const Residual *g = given;
     const i64 at = row_at(s, z, y);
-    const float *restrict F = g->images.F + at, *restrict J = g->images.J + at, *restrict a = sum[0], *restrict b = sum[1], *restrict c = sum[2];
+    const float *restrict F = g->of.images.F + at, *restrict J = g->of.images.J + at, *restrict a = sum[0], *restrict b = sum[1], *restrict c = sum[2];
     float *restrict k = g->residual + at, *restrict w = g->curvature + at;
     SIMD for (i32 x = 0; x < s.n2; x++) { k[x] = F[x] * a[x] - J[x] * b[x] + c[x]; w[x] = fabsf(a[x]); }
     return 0.f;
@@ -57,8 +57,8 @@ API void vx_ssim_fit(const float *fixed, const float *moved, const float *moment
 API void vx_ssim_residual(const float *fixed, const float *moved, const float *terms, Shape s, Radius r, Weights v, float *residual,
                           float *curvature, i64 a, i64 b)
 {
-    const Residual given = {{fixed, moved}, terms, residual, curvature};
-    sweep(s, r, v, 3, BLOCK, enter_terms, leave_structure_residual, &given, NULL, a, b);
+    const Residual given = {{{fixed, moved}, terms}, residual, curvature};
+    sweep(s, r, v, 3, BLOCK, enter_volumes, leave_structure_residual, &given, NULL, a, b);
 }
 
 /* ---------------------------------------------------------------- gradients that see nothing beyond a mask

@@ -95,13 +95,13 @@ static void enter_images(const void *given, Shape s, const float *v, i32 lo, i32
         STORE(r0 + x, a); STORE(r1 + x, b); STORE(r2 + x, c););
 }
 
-/* what window sums of three volumes of terms are for, with the images: residual and curvature */
-typedef struct { Images images; const float *terms; float *residual, *curvature; } Residual;
+/* three volumes whose window sums are wanted. First member of whatever is given */
+typedef struct { Images images; const float *volumes; } Summed;
 
-static void enter_terms(const void *given, Shape s, const float *v, i32 lo, i32 hi, i32 y, Span part, float *const *row)
+static void enter_volumes(const void *given, Shape s, const float *v, i32 lo, i32 hi, i32 y, Span part, float *const *row)
 {
     const i64 plane = (i64)s.n1 * s.n2, size = volume(s);
-    const float *p = ((const Residual *)given)->terms + (i64)y * s.n2 + part.lo;
+    const float *p = ((const Summed *)given)->volumes + (i64)y * s.n2 + part.lo;
     float *r0 = row[0] + part.lo, *r1 = row[1] + part.lo, *r2 = row[2] + part.lo;
     ROW(x, part.hi - part.lo, T a = 0 * LOAD(p + x); T b = a; T c = a;
         for (i64 z = lo; z <= hi; z++) {
@@ -110,4 +110,7 @@ static void enter_terms(const void *given, Shape s, const float *v, i32 lo, i32 
         }
         STORE(r0 + x, a); STORE(r1 + x, b); STORE(r2 + x, c););
 }
+
+/* what window sums of three volumes of terms are for, with the images */
+typedef struct { Summed of; float *residual, *curvature; } Residual;
 #endif
