@@ -90,6 +90,12 @@ def test_on_step_sees_every_step_and_may_stop():
         vx.register(blobs(), blobs((2, -3, 4)), on_step=stop, **QUICK)
 
 
+def test_adding_warnings_keeps_what_was_worked_out(result):
+    verdict, moved = result.verdict, result.moved
+    other = result.warned(["odd"])
+    assert other.warnings == ("odd",) and other.verdict is verdict and other.moved is moved
+
+
 def test_warnings_are_given_and_kept():
     labels = vx.Image(blobs(is_label=True).data.astype(np.float32), blobs().grid)
     with pytest.warns(InputWarning, match="label map"):

@@ -62,6 +62,11 @@ def keep(array: Any, mask: Any, other: float = 0.0) -> Any:
     return np.ascontiguousarray(array, np.float32) if mask is None else np.where(mask, array, np.float32(other))
 
 
+def clip_(array: Any, low: float, high: float) -> Any:
+    """``array``, changed: no value below ``low`` or above ``high``."""
+    return array.clip_(low, high) if is_tensor(array) else np.clip(array, low, high, out=array)
+
+
 def count(mask: Any) -> int:
     """Voxels that are true."""
     return int(mask.sum()) if is_tensor(mask) else int(np.count_nonzero(mask))
@@ -99,9 +104,10 @@ def bounds(mask: Any) -> tuple[NDArray[np.int_], NDArray[np.int_]] | None:
 
 def histogram(array: Any, bins: int) -> NDArray[np.int_]:
     """How many values lie in each of ``bins`` equal parts of 0 to 1; what lies outside counts for the nearest."""
+    part = (array * bins).clip(0, bins - 1)
     if is_tensor(array):
-        return (array.clip(0, 1) * bins).clip(0, bins - 1).int().reshape(-1).bincount(minlength=bins).cpu().numpy()
-    return np.histogram(array.clip(0, 1), bins, (0, 1))[0]
+        return part.int().reshape(-1).bincount(minlength=bins).cpu().numpy()
+    return np.bincount(part.astype(np.uint8 if bins <= 256 else np.int64).ravel(), minlength=bins)
 
 
 def take(table: NDArray, index: Any) -> Any:

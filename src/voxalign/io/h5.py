@@ -25,6 +25,7 @@ from .stream import open_file
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _QUANTUM = 2.0**-11  # mm, of a 1 mm grid: an error below 0.00025 mm along each axis
 _CHUNK = 1 << 23  # bytes, about
+_WORTH = 0.75  # of the size: what is not packed to less than that is not packed
 _BOMB_RATIO, _BOMB_BYTES = 200, 1 << 30  # beyond both, a packed array is taken for a bomb
 _SPELLINGS = (("TransformParameters", "TransformFixedParameters"),
               ("TranformParameters", "TranformFixedParameters"))  # of ITK 4
@@ -202,10 +203,10 @@ def _piece(row: NDArray[np.uint8], last: bool) -> bytes:
 
 
 def _engine(row: NDArray[np.uint8]):
-    """Full matching where a sample gains from it, else Huffman codes, else none."""
+    """Full matching where a sample gains much from it, else runs and codes, else none: it takes longer than what it spares is worth."""
     sample = row[len(row) // 2 :][: 1 << 15]
-    matched, coded = (zlib.compressobj(1, zlib.DEFLATED, -15, 9, s) for s in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_HUFFMAN_ONLY))
-    sizes = [len(engine.compress(sample)) + len(engine.flush()) for engine in (matched.copy(), coded.copy())]
-    if min(sizes) > 0.97 * len(sample):
+    matched, runs = (zlib.compressobj(1, zlib.DEFLATED, -15, 9, s) for s in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_RLE))
+    sizes = [len(engine.compress(sample)) + len(engine.flush()) for engine in (matched.copy(), runs.copy())]
+    if min(sizes) > _WORTH * len(sample):
         return zlib.compressobj(0, zlib.DEFLATED, -15)
-    return matched if sizes[0] < 0.95 * sizes[1] else coded
+    return matched if sizes[0] < _WORTH * sizes[1] else runs

@@ -236,7 +236,9 @@ def _hold_faces(u: NDArray[np.float32]) -> None:
 def refine(u: NDArray, grid: Grid, onto: Grid) -> NDArray[np.float32]:
     """A displacement in voxels of ``grid`` as one in voxels of ``onto``, which covers the same box."""
     ratio = (grid.spacing / onto.spacing).reshape(-1, *(1,) * grid.dim)
-    return pull(u, grid, onto, Identity(grid.dim)) * arrays.like(ratio, u)
+    finer = pull(u, grid, onto, Identity(grid.dim))
+    finer *= arrays.like(ratio, u)
+    return finer
 
 
 def as_transform(u: NDArray, grid: Grid) -> Transform:

@@ -86,8 +86,9 @@ def scale(image: Image, device: str = "cpu") -> Scaled:
     low, high = robust_range(valid)
     data = arrays.on(data.astype(np.float32, copy=False), device)
     mask = None if image.mask is None else arrays.on(image.mask, device)
-    out = ((data - np.float32(low)) * np.float32(1 / max(high - low, 1e-30))).clip(0, 1.5)
-    return Scaled(arrays.keep(out, mask), image.grid, mask)
+    out = data - np.float32(low)  # a copy; then in place, since new memory costs as much as the sums
+    out *= np.float32(1 / max(high - low, 1e-30))
+    return Scaled(arrays.keep(arrays.clip_(out, 0, 1.5), mask), image.grid, mask)
 
 
 def otsu(data: NDArray) -> float:

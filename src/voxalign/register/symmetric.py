@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm, logm
 
 from ..core import Grid, arrays, compose
 from ..transforms import Displacement
@@ -67,6 +66,8 @@ def halves(linear: Linear) -> tuple[Linear, Linear]:
 
 def _half(matrix: NDArray) -> NDArray[np.float64]:
     """Half of the way from the identity to ``matrix``; all of it where there is no one way (half a turn, a mirror)."""
+    from scipy.linalg import expm, logm  # imports slowly
+
     logarithm = logm(matrix)
     return expm(logarithm.real / 2) if np.abs(np.imag(logarithm)).max() < 1e-6 else matrix
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -87,6 +87,12 @@ class Result:
         """0 to 1: how clearly the images say where a place belongs; low where smoothness alone decides."""
         return self.uncertainty.evidence
 
+    def warned(self, messages: Iterable[str]) -> Result:
+        """The same with these warnings; what has been worked out of it stays so."""
+        other = replace(self, warnings=tuple(messages))
+        vars(other).update({name: value for name, value in vars(self).items() if name not in vars(other)})  # the cached properties
+        return other
+
     def apply(self, moving: Any, interpolation: str | None = None) -> Image | Points:
         """Bring images or labels of the moving space onto the fixed grid; push fixed `Points` to the moving space.
 
@@ -157,7 +163,7 @@ def register(fixed: Any, moving: Any, *, initial: str | Path | Transform | None 
         start = initial if isinstance(initial, Transform) else start_of(configuration, pair.fixed.dim)
     for message in messages:
         warnings.warn(message, InputWarning, stacklevel=2)
-    return replace(align(pair, configuration, start, on_step, guide=guide), warnings=tuple(messages))
+    return align(pair, configuration, start, on_step, guide=guide).warned(messages)
 
 
 @dataclass(frozen=True)

@@ -158,7 +158,7 @@ def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
         hashes = _written(result, scores, claim.staging, scene)
         clock.mark("write")
         check_unchanged(loaded.sources)
-        result = replace(result, warnings=tuple(messages))
+        result = result.warned(messages)
         content = record(result, loaded.sources, hashes, started)
         if scene:
             told = result.explain(job.trials) if job.trials else None

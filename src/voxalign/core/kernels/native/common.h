@@ -97,15 +97,59 @@ INLINE i32 cell(float p, i32 n, float *fraction)
     return i;
 }
 
+/* value in a cell of eight voxels, the next of each axis s0, s1 and s2 away; s2 is 1 or 0. The two voxels of a row are read at once: reading is
+   most of the time */
+#if defined(__GNUC__)
+typedef float V4 __attribute__((vector_size(16)));
+typedef double D2 __attribute__((vector_size(16)));
+
+INLINE V4 two_pairs(const float *f, const float *g, i32 s2)
+{
+    if (!s2) return (V4){*f, *f, *g, *g};
+    double a, b;
+    memcpy(&a, f, sizeof a); memcpy(&b, g, sizeof b);
+    return (V4)(D2){a, b};
+}
+
+INLINE V4 second_pair(V4 v) { return (V4)(D2){((D2)v)[1], ((D2)v)[1]}; }
+
 INLINE float trilinear(const float *f, i32 i, i32 s0, i32 s1, i32 s2, float w0, float w1, float w2)
 {
-    float a = f[i] + w2 * (f[i + s2] - f[i]);
-    float b = f[i + s1] + w2 * (f[i + s1 + s2] - f[i + s1]);
-    float c = f[i + s0] + w2 * (f[i + s0 + s2] - f[i + s0]);
-    float d = f[i + s0 + s1] + w2 * (f[i + s0 + s1 + s2] - f[i + s0 + s1]);
-    float e = a + w1 * (b - a);
-    return e + w0 * (c + w1 * (d - c) - e);
+    const V4 before = two_pairs(f + i, f + i + s1, s2), after = two_pairs(f + i + s0, f + i + s0 + s1, s2);
+    const V4 plane = before + w0 * (after - before), line = plane + w1 * (second_pair(plane) - plane);
+    return line[0] + w2 * (line[1] - line[0]);
 }
+
+/* and its derivatives along the three axes */
+INLINE float trilinear_slopes(const float *f, i32 i, i32 s0, i32 s1, i32 s2, float w0, float w1, float w2, float *g)
+{
+    const V4 before = two_pairs(f + i, f + i + s1, s2), rise = two_pairs(f + i + s0, f + i + s0 + s1, s2) - before;
+    const V4 plane = before + w0 * rise, across = second_pair(plane) - plane, line = plane + w1 * across;
+    const V4 up = rise + w1 * (second_pair(rise) - rise);
+    g[0] = up[0] + w2 * (up[1] - up[0]);
+    g[1] = across[0] + w2 * (across[1] - across[0]);
+    g[2] = line[1] - line[0];
+    return line[0] + w2 * g[2];
+}
+#else
+INLINE float trilinear_slopes(const float *f, i32 i, i32 s0, i32 s1, i32 s2, float w0, float w1, float w2, float *g)
+{
+    const float *p = f + i, *q = p + s1, *r = p + s0, *t = r + s1;
+    const float dp = p[s2] - p[0], dq = q[s2] - q[0], dr = r[s2] - r[0], dt = t[s2] - t[0];
+    const float P = p[0] + w2 * dp, Q = q[0] + w2 * dq, R = r[0] + w2 * dr, T = t[0] + w2 * dt;
+    const float before = P + w1 * (Q - P), after = R + w1 * (T - R), slope = dp + w1 * (dq - dp);
+    g[0] = after - before;
+    g[1] = (Q - P) + w0 * ((T - R) - (Q - P));
+    g[2] = slope + w0 * (dr + w1 * (dt - dr) - slope);
+    return before + w0 * g[0];
+}
+
+INLINE float trilinear(const float *f, i32 i, i32 s0, i32 s1, i32 s2, float w0, float w1, float w2)
+{
+    float slopes[3];
+    return trilinear_slopes(f, i, s0, s1, s2, w0, w1, w2, slopes);
+}
+#endif
 
 /* exp(-t) for 0 <= t < 1e6 to 1e-6 of it (library calls, unions and clamped floats would end the SIMD loop) */
 INLINE float exp_minus(float t)

@@ -174,17 +174,7 @@ INLINE Local local(const float *u, Shape s, const float *p)
     i32 i = cell(p[0], s.n0, &w0) * s.n1 * s.n2 + cell(p[1], s.n1, &w1) * s.n2;
     i += cell(p[2], s.n2, &w2);
     Local o;
-    for (int c = 0; c < 3; c++) {
-        const float *f = u + c * size + i;
-        float a0 = f[0], b0 = f[s1], c0 = f[s0], e0 = f[s0 + s1];
-        float da = f[s2] - a0, db = f[s1 + s2] - b0, dc = f[s0 + s2] - c0, de = f[s0 + s1 + s2] - e0;
-        float A = a0 + w2 * da, B = b0 + w2 * db, C = c0 + w2 * dc, D = e0 + w2 * de;
-        float l = A + w1 * (B - A), m = C + w1 * (D - C), n = da + w1 * (db - da);
-        o.v[c] = l + w0 * (m - l);
-        o.g[c][0] = m - l;
-        o.g[c][1] = (B - A) + w0 * ((D - C) - (B - A));
-        o.g[c][2] = n + w0 * (dc + w1 * (de - dc) - n);
-    }
+    for (int c = 0; c < 3; c++) o.v[c] = trilinear_slopes(u + c * size, i, s0, s1, s2, w0, w1, w2, o.g[c]);
     return o;
 }
 

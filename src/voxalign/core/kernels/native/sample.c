@@ -13,10 +13,16 @@ static Row row_new(i32 n)
     return r;
 }
 
+INLINE double between(double p, double last)                  /* fmin and fmax would end the SIMD loop */
+{
+    const double q = p > 0. ? p : 0.;
+    return q < last ? q : last;
+}
+
 /* double positions: a float loses 1e-4 voxel on large grids */
 INLINE void place(Row r, i32 x, double p0, double p1, double p2, Shape s)
 {
-    double q0 = fmin(fmax(p0, 0), s.n0 - 1), q1 = fmin(fmax(p1, 0), s.n1 - 1), q2 = fmin(fmax(p2, 0), s.n2 - 1);
+    const double q0 = between(p0, s.n0 - 1), q1 = between(p1, s.n1 - 1), q2 = between(p2, s.n2 - 1);
     i32 i0 = mini((i32)q0, maxi(s.n0 - 2, 0)), i1 = mini((i32)q1, maxi(s.n1 - 2, 0)), i2 = mini((i32)q2, maxi(s.n2 - 2, 0));
     r.inside[x] = (p0 >= -0.5) & (p0 <= s.n0 - 0.5) & (p1 >= -0.5) & (p1 <= s.n1 - 0.5) & (p2 >= -0.5) & (p2 <= s.n2 - 0.5) ? 1.f : 0.f;
     r.at[x] = (i0 * s.n1 + i1) * s.n2 + i2;
@@ -29,7 +35,7 @@ static void read_linear(const float *f, Shape s, Row r, i32 n, float outside, fl
 {
     const i32 s0 = stride0(s), s1 = stride1(s), s2 = stride2(s);
     for (i32 x = 0; x < n; x++) {
-        float v = trilinear(f, r.at[x], s0, s1, s2, r.w0[x], r.w1[x], r.w2[x]);
+        const float v = trilinear(f, r.at[x], s0, s1, s2, r.w0[x], r.w1[x], r.w2[x]);
         out[x] = r.inside[x] > 0.f ? v : outside;
     }
 }
@@ -100,11 +106,11 @@ API void vx_pull(const void *data, int is_int, i32 channels, Shape s, const floa
         double z = (double)(row / o.n1), y = (double)(row % o.n1), p[3];
         for (int k = 0; k < 3; k++) p[k] = first[4 * k] * z + first[4 * k + 1] * y + first[4 * k + 3];
         if (!field) {
-            for (i32 x = 0; x < o.n2; x++) place(r, x, p[0] + first[2] * x, p[1] + first[6] * x, p[2] + first[10] * x, s);
+            SIMD for (i32 x = 0; x < o.n2; x++) place(r, x, p[0] + first[2] * x, p[1] + first[6] * x, p[2] + first[10] * x, s);
         } else {
-            for (i32 x = 0; x < o.n2; x++) place(q, x, p[0] + first[2] * x, p[1] + first[6] * x, p[2] + first[10] * x, fs);
+            SIMD for (i32 x = 0; x < o.n2; x++) place(q, x, p[0] + first[2] * x, p[1] + first[6] * x, p[2] + first[10] * x, fs);
             read_row(field, 0, 3, fs, q, o.n2, LINEAR, 0., u, o.n2);
-            for (i32 x = 0; x < o.n2; x++) {
+            SIMD for (i32 x = 0; x < o.n2; x++) {
                 double i0 = p[0] + first[2] * x, i1 = p[1] + first[6] * x, i2 = p[2] + first[10] * x, t[3];
                 double u0 = u[x], u1 = u[o.n2 + x], u2 = u[2 * o.n2 + x];
                 for (int k = 0; k < 3; k++)
@@ -132,21 +138,30 @@ API void vx_sample(const void *data, int is_int, i32 channels, Shape s, const do
     free(r.at);
 }
 
+/* where the voxels of a row that starts at z, y, x read after a displacement u (three components, size apart), in floats */
+static void near(Row r, Shape s, float z, float y, float x0, const float *restrict u, i64 size, i32 n)
+{
+    const i32 p0 = s.n1 * s.n2, p1 = s.n2;
+    const float *restrict u0 = u, *restrict u1 = u + size, *restrict u2 = u1 + size;
+    i32 *restrict at = r.at;
+    float *restrict w0 = r.w0, *restrict w1 = r.w1, *restrict w2 = r.w2;
+    SIMD for (i32 x = 0; x < n; x++) {
+        at[x] = cell(z + u0[x], s.n0, w0 + x) * p0 + cell(y + u1[x], s.n1, w1 + x) * p1;
+        at[x] += cell(x0 + (float)x + u2[x], s.n2, w2 + x);
+    }
+}
+
 /* rows [a, b): out(x) = image(x + u(x)), u in voxels, edge values continued; what o leaves out stays as it was */
 API void vx_warp(const float *image, Shape s, const float *u, float *out, Shape o, i64 a, i64 b)
 {
     const i64 size = (i64)o.n0 * o.n1 * o.n2;
-    const i32 s0 = stride0(s), s1 = stride1(s), s2 = stride2(s), p0 = s.n1 * s.n2, p1 = s.n2;
+    Row r = row_new(o.n2);
+    for (i32 x = 0; x < o.n2; x++) r.inside[x] = 1.f;
     for (i64 row = a; row < b; row++) {
-        const float z = (float)(row / o.n1), y = (float)(row % o.n1);
-        const float *restrict u0 = u + row * o.n2, *restrict u1 = u0 + size, *restrict u2 = u1 + size;
-        float *restrict t = out + row * o.n2;
         const Span p = span(o, row);
-        for (i32 x = p.lo; x < p.hi; x++) {
-            float w0, w1, w2;
-            i32 i = cell(z + u0[x], s.n0, &w0) * p0 + cell(y + u1[x], s.n1, &w1) * p1;
-            i += cell((float)x + u2[x], s.n2, &w2);
-            t[x] = trilinear(image, i, s0, s1, s2, w0, w1, w2);
-        }
+        if (p.lo >= p.hi) continue;
+        near(r, s, (float)(row / o.n1), (float)(row % o.n1), (float)p.lo, u + row * o.n2 + p.lo, size, p.hi - p.lo);
+        read_linear(image, s, r, p.hi - p.lo, 0.f, out + row * o.n2 + p.lo);
     }
+    free(r.at);
 }
