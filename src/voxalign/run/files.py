@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -153,9 +153,11 @@ def register_files(job: Job, on_step: OnStep | None = None) -> Outcome:
         clock.mark("load")
         guide = _guide(loaded, loaded.configuration.settings)
         result = _as_written(align(loaded.pair, loaded.configuration, loaded.initial, on_step, clock, guide))
-        scores = _scored(result, loaded, clock)
-        scene = scene_of(result) if job.report else None
-        hashes = _written(result, scores, claim.staging, scene)
+        with ThreadPoolExecutor() as pool:
+            hashes = _writing(pool, result, claim.staging, clock)
+            scores = _scored(result, loaded, clock)
+            scene = scene_of(result) if job.report else None
+            hashes = _written(hashes, scores, claim.staging, scene)
         clock.mark("write")
         check_unchanged(loaded.sources)
         result = result.warned(messages)
@@ -222,30 +224,33 @@ def _as_written(result: Result) -> Result:
     return replace(result, registration=replace(result.registration, transform=compose(parts))) if parts else result
 
 
-def _scored(result: Result, loaded: Loaded, clock: Clock) -> dict[str, Any]:
-    """The scores; what they and the files need is made here, each under its own name in the clock."""
-    assert result.inverse is not None
+def _writing(pool: Executor, result: Result, folder: Path, clock: Clock) -> dict[str, Future[str]]:
+    """Work out what the large files hold, each under its own name in the clock; they are packed and written while the scores are found."""
+    files: dict[str, Future[str]] = {}
+
+    def begin(name: str, save: Callable[[Any, Path], None], value: Any) -> None:
+        files[name] = pool.submit(_hashed, partial(save, value), folder / name)
+    begin("transform.h5", io.save_transform, result.transform)
+    begin("inverse.h5", io.save_transform, result.inverse)
     clock.mark("invert")
-    assert result.moved is not None
+    begin("moved.nii.gz", io.save, result.moved)
     clock.mark("resample")
+    return files
+
+
+def _scored(result: Result, loaded: Loaded, clock: Clock) -> dict[str, Any]:
+    """The scores."""
     scores = evaluate(result.registration, result.fixed, loaded.labels, loaded.points)
     scores["verdict"] = asdict(result.verdict)
     clock.mark("score")
     return scores
 
 
-def _written(result: Result, scores: dict[str, Any], folder: Path, scene: Scene | None) -> dict[str, str]:
-    """Write all results but the record and the report, and pictures of the scene if there is one, at the same time; sha256 by file name."""
-    tasks: dict[str, Callable[[Path], Any]] = {
-        "transform.h5": lambda path: io.save_transform(result.transform, path),
-        "inverse.h5": lambda path: io.save_transform(result.inverse, path),
-        "moved.nii.gz": lambda path: io.save(result.moved, path),
-        "metrics.json": lambda path: io.write_json(path, scores),
-    }
-    with ThreadPoolExecutor() as pool:
-        hashes = {name: pool.submit(_hashed, write, folder / name) for name, write in tasks.items()}
-        pictures = _pictures(scene, folder) if scene else {}
-        return {name: future.result() for name, future in hashes.items()} | pictures
+def _written(files: dict[str, Future[str]], scores: dict[str, Any], folder: Path, scene: Scene | None) -> dict[str, str]:
+    """All results but the record and the report are in the folder, and pictures of the scene if there is one; sha256 by file name."""
+    pictures = _pictures(scene, folder) if scene else {}
+    metrics = _hashed(lambda path: io.write_json(path, scores), folder / "metrics.json")
+    return {name: file.result() for name, file in files.items()} | {"metrics.json": metrics} | pictures
 
 
 def _hashed(write: Callable[[Path], Any], path: Path) -> str:

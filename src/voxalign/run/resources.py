@@ -16,9 +16,9 @@ from ..register.prepare import scale
 from .checks import warn
 
 # Bytes, measured over images of 4 to 17 million voxels (docs/explanation/engine.md says where they go)
-_BASE = 180e6  # interpreter, libraries and what small arrays take
+_BASE = 100e6  # interpreter, libraries and what small arrays take
 _READ = 4  # each voxel of an image as read
-_LINEAR = 5  # ... and its version scaled for the search and the linear stages, with its pyramid
+_LINEAR = 9  # ... and its version scaled for the search and the linear stages, with its pyramid
 _SCORED = 54  # a fixed voxel, while the map is judged there
 _WRITTEN = 70  # a working voxel, while the map, its inverse and the moved image are written
 _WORKING = {"mi": 77, "nmi": 77, "mse": 80, "ncc": 80, "mind": 200}  # a working voxel of a deformation, by loss

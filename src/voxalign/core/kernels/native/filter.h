@@ -21,9 +21,21 @@ static void taps(const float *line, const float *w, i32 r, i32 n, float *out)
     }
 }
 
-/* out[x] = sum_k w[k] rows[k][x] over `count` rows */
-static void combine(const float *const *rows, const float *w, i32 count, i32 n, float *out)
+/* out[x] = sum_k w[k] rows[k][x] over `count` rows; as above */
+INLINE void combine_n(const float *const *rows, const float *w, const i32 count, i32 n, float *out)
 {
     ROW(x, n, T s = w[0] * LOAD(rows[0] + x); for (i32 k = 1; k < count; k++) s += w[k] * LOAD(rows[k] + x); STORE(out + x, s););
+}
+
+static void combine(const float *const *rows, const float *w, i32 count, i32 n, float *out)
+{
+    switch (count) {
+    case 1: combine_n(rows, w, 1, n, out); break;
+    case 3: combine_n(rows, w, 3, n, out); break;
+    case 5: combine_n(rows, w, 5, n, out); break;
+    case 7: combine_n(rows, w, 7, n, out); break;
+    case 9: combine_n(rows, w, 9, n, out); break;
+    default: combine_n(rows, w, count, n, out);
+    }
 }
 #endif
