@@ -8,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from spaces import GRIDS, smooth_image, waves
 
 from voxalign.core import Compose, Grid, InputError, kernels, resample
+from voxalign.metrics import jacobian_determinant
 from voxalign.transforms import BSpline, Displacement, Rigid, Velocity
 
 
@@ -40,8 +41,24 @@ def test_displacement_inverse_undoes(grid, rng):
     on_grid = inverse.field.grid.points().reshape(-1, grid.dim)
     voxel = grid.spacing.max()
     assert np.abs(transform(inverse(on_grid)) - on_grid).max() < tol.INVERSE_VOXELS * voxel
-    assert np.abs(inverse(transform(points)) - points).max() < tol.INVERSE_BETWEEN_VOXELS * voxel
+    assert np.abs(inverse(transform(points)) - points).max() < tol.INVERSE_VOXELS * voxel  # and between them
     assert inverse.field.grid == grid  # its faces do not move
+    assert inverse.inverse() is transform
+
+
+def test_the_field_of_an_inverse_errs_between_its_voxels(grid, rng):
+    transform = Displacement.from_array(fading(grid, 1.2, rng), grid)
+    filed, points = Displacement(transform.inverse().field), inside(grid, rng, 0)
+    error = np.abs(filed(transform(points)) - points).max() / grid.spacing.max()
+    assert tol.INVERSE_VOXELS < error < tol.INVERSE_BETWEEN_VOXELS
+
+
+def test_where_a_map_folds_its_inverse_is_the_nearest_found(grid3, rng):
+    transform = Displacement.from_array(fading(grid3, 9.0, rng), grid3)
+    points = inside(grid3, rng, 0)
+    assert jacobian_determinant(transform, grid3).min() < 0
+    found = transform.inverse()(points)
+    assert np.isfinite(found).all() and np.abs(transform(found) - points).max() < 3 * grid3.spacing.max()
 
 
 def test_inverse_reaches_where_the_faces_went(grid3, rng):

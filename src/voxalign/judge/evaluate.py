@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -181,10 +182,11 @@ def similarity_scores(transform: Transform, fixed: Image, moving: Image) -> dict
 
 
 def deformation_scores(registration: Registration, fixed: Image) -> dict[str, float]:
-    """``folded_percent``, ``sd_log_jacobian`` and ``inverse_error_mm`` (mean) over the mask or foreground of ``fixed``."""
+    """``folded_percent``, ``sd_log_jacobian`` and ``inverse_error_mm`` (mean, of the inverse as filed) over the foreground of ``fixed``."""
     mask = foreground(fixed)
     summary = metrics.deformation_summary(registration.transform, fixed.grid, mask)
-    errors = metrics.inverse_error_mm(registration.transform, registration.inverse, _some(fixed.grid, mask))
+    as_filed = partial(Transform.__call__, registration.inverse)  # linear between its voxels, as every program reads it
+    errors = metrics.inverse_error_mm(registration.transform, as_filed, _some(fixed.grid, mask))
     return {"folded_percent": float(summary["folded_percent"]), "sd_log_jacobian": float(summary["sd_log_jacobian"]),
             "inverse_error_mm": float(errors.mean()), "inverse_error_max_mm": float(errors.max())}
 
