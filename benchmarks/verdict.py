@@ -25,9 +25,10 @@ PENALTIES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # per unit of log-odds
 FAR_OFF = 1.5  # limits: errors that must not pass (3 mm)
 SENSITIVITY = 0.98  # for them, wanted while choosing; above the bar of 0.97, which other data must still meet
 FALSE_ALARM = 0.01  # good registrations that may be called FAIL
-GIVEN = {"handed": ((0.0, 0.12), (0.0, 5.0)), "rival": ((1.0, 1.25), (0.0, 3.0)), "stretch": ((0.25, 0.7), (0.0, 5.0))}
+GIVEN = {"handed": ((0.0, 0.12), (0.0, 5.0)), "mirror": ((1.0, 1.3), (0.0, 5.0)), "rival": ((1.0, 1.25), (0.0, 3.0)),
+         "stretch": ((0.25, 0.7), (0.0, 5.0)), "uninformative": ((1.9, 2.6), (0.0, 5.0))}
 """Lines that are known and not fitted, as too few cases show them: mirror images, searches that stopped at the second best, bodies that
-would have to differ in length by a factor of 1.3 to 2."""
+would have to differ in length by a factor of 1.3 to 2, images that say nothing about each other."""
 DAMPING = 3.0  # of the lines of places
 HOME = Path(voxalign.__file__).parent / "judge"
 

@@ -190,6 +190,15 @@ def test_the_affine_part_of_an_affine_map_is_itself():
     assert np.allclose(matrix, turn.matrix) and apart < 1e-12
 
 
+def test_a_volume_of_one_slice_is_not_stretched_across_it(section):
+    """Its points tell nothing about that direction."""
+    pair, _ = section
+    grid = Grid((*pair.fixed.grid.shape, 1), np.diag([*pair.fixed.grid.spacing, 5.0, 1.0]))
+    fixed = Image(pair.fixed.array[..., None], grid)
+    verdict = judge(Registration(Identity(3), grid, grid), fixed, fixed)
+    assert verdict.signals["stretch"] == pytest.approx(0, abs=1e-6) and verdict.status == "PASS"
+
+
 # ---------------------------------------------------------------- the map
 def test_the_map_is_larger_where_the_error_is(head):
     pair, found = head

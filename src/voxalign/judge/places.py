@@ -61,7 +61,7 @@ def affine_part(transform: Transform, points: NDArray) -> tuple[NDArray[np.float
     """The affine map most like a transform at points (N, D) mm, (D+1, D+1), and how far they differ, rms in mm."""
     ones = np.column_stack([points, np.ones(len(points))])
     to = transform(points)
-    solution = np.linalg.lstsq(ones, to, rcond=None)[0]
+    solution = np.linalg.lstsq(ones, to - points, rcond=None)[0]  # of the displacement: across a single slice nothing is stretched
     matrix = np.eye(points.shape[1] + 1)
-    matrix[:-1] = solution.T
-    return matrix, float(np.sqrt(np.mean(np.sum((ones @ solution - to) ** 2, 1))))
+    matrix[:-1] += solution.T
+    return matrix, float(np.sqrt(np.mean(np.sum((points + ones @ solution - to) ** 2, 1))))

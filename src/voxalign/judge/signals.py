@@ -15,6 +15,7 @@ from .lines import shipped
 from .matching import chance
 from .places import CLUES, Look, affine_part, clues, look
 from .poses import Standing, standing
+from .pull import pull
 from .views import View
 
 LIMIT = 2.0  # mm
@@ -37,7 +38,7 @@ def measure(registration: Registration, fixed: Image, moving: Image) -> tuple[fl
     parts = (_geometry(affine, bent, registration.transform, view), _overlap(view, pair[1]), _fits(levels, limit),
              _standing(standing(*pair, affine)))
     return limit, {name: value for part in parts for name, value in part.items()} | {
-        "unsure_start": 1 - sure, "expected": _expected(levels, registration.transform, limit)}
+        "unsure_start": 1 - sure, "pull": pull(view) / limit, "expected": _expected(levels, registration.transform, limit)}
 
 
 def limit_of(fixed: Scaled) -> float:
@@ -93,8 +94,9 @@ def _fits(levels: Look, limit: float) -> dict[str, float]:
 
 
 def _standing(at: Standing) -> dict[str, float]:
-    """How the position of the body stands among others."""
+    """How the position of the body stands among others; far ones are compared with the best near it, lest a shift look like a mirror."""
     score = max(at.score, 1e-3)
-    handed = at.handed if at.mirrored > _AS_GOOD * score else min(at.handed, 0.0)  # a mirror image that fits worse contradicts it
-    return {"uninformative": -float(np.log(score)), "better": at.better / score - 1, "rival": at.rival / score,
-            "mirror": at.mirrored / score, "handed": handed, "wandered": at.wandered}
+    best = max(at.better, score)
+    handed = at.handed if at.mirrored > _AS_GOOD * best else min(at.handed, 0.0)  # a mirror image that fits worse contradicts it
+    return {"uninformative": -float(np.log(score)), "better": at.better / score - 1, "rival": at.rival / best,
+            "mirror": at.mirrored / best, "handed": handed, "wandered": at.wandered}

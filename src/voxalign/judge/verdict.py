@@ -19,7 +19,8 @@ _TOLD = 0.5  # log-odds that a signal must add to be a reason
 _MOST = 5  # reasons
 _WHOLE = 0.4  # log-odds that signals of the whole body must add before anything FAILs, or
 _NOTHING = 2.0  # so little do the images say about each other: no more than e^-2 nats a voxel (good pairs 1.9 at most, noise 1.7 and more)
-_PLACES = ("expected", "offset", "drift", "shift", "missed", "misfit", "chance")  # signals of small windows, by how their names begin
+_ASTRAY = 2.5  # or so many limits does it move when it goes on (1.7 from an MR rightly laid on a PET of coarse voxels)
+_PLACES = ("expected", "offset", "drift", "shift", "missed", "misfit", "chance", "pull")  # signals of places, by how their names begin
 _NEVER = {"folded": 0.002, "mirrored": 0.5}  # above these nothing passes, however small its error may be: no body does this
 
 
@@ -78,7 +79,7 @@ def judge(registration: Registration, fixed: Image, moving: Image) -> Verdict:
 def against_the_whole(additions: dict[str, Any], signals: dict[str, Any]) -> Any:
     """Whether more speaks against it than small windows: two contrasts may share little in any window and lie right all the same."""
     whole = sum(value for name, value in additions.items() if not name.startswith(_PLACES))
-    return (whole > _WHOLE) | (signals["uninformative"] > _NOTHING)
+    return (whole > _WHOLE) | (signals["uninformative"] > _NOTHING) | (signals["pull"] > _ASTRAY)
 
 
 def _status(probability: float, model: Lines, broken: bool, against: bool) -> str:
@@ -98,6 +99,8 @@ def _sentence(name: str, value: float, limit: float) -> str:
     """What a signal means."""
     if name.startswith(("offset", "drift", "shift")):
         return f"shifted by {value * limit:.1f} mm, {'the whole image' if name.startswith('shift') else 'places'} would fit better"
+    if name == "pull":
+        return f"a registration that goes on from here moves things by {value * limit:.1f} mm"
     return _SENTENCES[name].format(value=value, part=1 - value, factor=float(np.exp(min(value, 50.0))),
                                    error=limit * float(np.exp(min(value, 50.0))))
 
