@@ -2,17 +2,18 @@
 
     python benchmarks/recurrent.py --steps 480 --out bench-out/recurrent
 
-Trains two networks of one architecture on made frames (breathing, drifting, wandering, of any size, everywhere or in one place; 40 x 40):
-one network on single frames first, which has nothing to remember; from there one on sequences, and one on more single frames (16 a step
-for 36). Both then follow strong beating with known maps, as does the engine. What is aligned frame by frame is smoothed by a Kalman filter
-of constant velocity, causal as the network is, whose ratio of noises is the one of all tried that is best on these very sequences. Errors
-are those where the fixed image shows something: nobody can know how nothing moves. Needs torch.
+Trains two networks of one architecture on the same made sequences (all kinds of motion but one, of any size, everywhere or in one place;
+40 x 40): one that follows them with its memory, and one that looks at every frame by itself, from rest and three times as often. Both then
+follow strong motion of the kind left out, with known maps and frames as noisy as in training, as does the engine. What is aligned frame by
+frame is smoothed by a Kalman filter of constant velocity, causal as the network is, whose ratio of noises is the one of all tried that is
+best on these very sequences. Errors are those where the fixed image shows something: nobody can know how nothing moves. Needs torch.
 """
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,31 +22,41 @@ import torch
 
 from voxalign import Grid, Image
 from voxalign.nn import weights
+from voxalign.nn.recurrent import Memory
 from voxalign.register import Settings, register
 from voxalign.train import loop, motion, source, synthesise
-from voxalign.train.objective import displacement
+from voxalign.train.objective import displacement, terms
 from voxalign.train.randomness import generator
 from voxalign.train.recipe import Recipe
 from voxalign.train.recurrent import Sequences
+from voxalign.train.tasks import collate
 
-SHAPE, FRAMES, SEQUENCES, SINGLE = (40, 40), 12, 9, 16  # SINGLE: frames a step, of the networks that see one at a time
+SHAPE, FRAMES, SEQUENCES = (40, 40), 12, 9
 RATIOS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # of the variances of motion and measurement
-RECIPE = Recipe(task="sequence", synthesise=("head", "body", "shapes"), shape=SHAPE, frames=6, widths=(16, 24), batch=6,
+RECIPE = Recipe(task="sequence", synthesise=("head", "body", "shapes"), shape=SHAPE, frames=8, widths=(16, 24), batch=6,
                 augment=0.0, image_weight=0.0, field_weight=1.0, smoothness=0.02, rate=3e-3, threads=1, device="cpu", average=0.995)
 
 
-def trained(recipe: Recipe, folder: Path, start: Path | None = None) -> torch.nn.Module:
-    """The network of a recipe, from the weights in ``start``; training goes on where it stopped."""
+class Frames(Sequences):
+    """The same sequences, every frame by itself."""
+
+    def loss(self, network: torch.nn.Module, keys: list[tuple[int, int]], chosen: int | None = None) -> dict[str, torch.Tensor]:
+        """See `Task.loss`."""
+        batch = collate([frame for key in keys for frame in self.sequence(self.training_generator(*key), "train", chosen)])
+        return terms(network(batch.fixed, batch.moving), batch, self.recipe)
+
+
+def trained(task: Sequences, folder: Path) -> torch.nn.Module:
+    """The network of a task; training goes on where it stopped."""
     folder.mkdir(parents=True, exist_ok=True)
-    task = Sequences(recipe, source.from_nothing(recipe))
 
     def tell(progress: loop.Progress) -> None:
-        if progress.step % recipe.validate_every == 0:
+        if progress.step % task.recipe.validate_every == 0:
             scores = {name: round(value, 3) for name, value in progress.scores.items()}
             print(folder.name, progress.step, scores, file=sys.stderr, flush=True)
 
-    loop.train(task, loop.fresh(task.network, recipe), loop.Run(folder, start), tell)
-    return weights.load(folder / loop.WEIGHTS)[0]
+    loop.train(task, loop.fresh(task.network, task.recipe), loop.Run(folder), tell)
+    return weights.load(folder / loop.WEIGHTS)[0].eval()
 
 
 def cases(kind: str) -> tuple[list[tuple[torch.Tensor, motion.Moving]], list[np.ndarray]]:
@@ -61,27 +72,38 @@ def cases(kind: str) -> tuple[list[tuple[torch.Tensor, motion.Moving]], list[np.
     return made, bodies
 
 
-@torch.no_grad()
-def followed(network: torch.nn.Module, fixed: torch.Tensor, frames: torch.Tensor) -> np.ndarray:
-    """(T, 2, *S) voxels, by the network with its memory."""
-    return torch.cat([displacement(said) for said in network.follow(fixed[None], frames[:, None])]).numpy()
+Spoil = Callable[[Memory, Memory], Memory]  # what a network is given to remember, of what it knows and what it knew at the beginning
+SPOILED: dict[str, Spoil] = {
+    "its state that of another sequence": lambda memory, _: replace(memory, state=memory.state.roll(1, 0)),
+    "its memory that of another sequence": lambda memory, _: replace(memory, **{name: getattr(memory, name).roll(1, 0)
+                                                                               for name in ("state", "velocity", "rate")}),
+    "its memory emptied before every frame": lambda _, beginning: beginning}
 
 
 @torch.no_grad()
-def one_by_one(network: torch.nn.Module, fixed: torch.Tensor, frames: torch.Tensor) -> np.ndarray:
-    """The same, every frame as if it were the first."""
-    return torch.cat([displacement(next(network.follow(fixed[None], [frame[None]]))) for frame in frames]).numpy()
-
-
-@torch.no_grad()
-def confused(network: torch.nn.Module, found: list[tuple[torch.Tensor, motion.Moving]]) -> list[np.ndarray]:
-    """All sequences side by side, each with the state of another one before every frame."""
-    fixed, frames = torch.stack([f for f, _ in found]), torch.stack([s.frames for _, s in found], 1)
-    features, memory, said = network.features(fixed), network.begin(fixed), []
+def followed(network: torch.nn.Module, fixed: torch.Tensor, frames: torch.Tensor,
+             spoil: Spoil = lambda memory, _: memory) -> list[np.ndarray]:
+    """(T, 2, *S) voxels of each sequence, all side by side, by the network with its memory."""
+    features, beginning, said = network.features(fixed), network.begin(fixed), []
+    memory = beginning
     for frame in frames:
-        memory = network.step(features, network.features(frame), replace(memory, state=memory.state.roll(1, 0)))
+        memory = network.step(features, network.features(frame), spoil(memory, beginning))
         said.append(displacement(network.said(memory, fixed)).numpy())
     return list(np.stack(said, 1))
+
+
+@torch.no_grad()
+def seen(network: torch.nn.Module, fixed: torch.Tensor, frames: torch.Tensor) -> list[np.ndarray]:
+    """The same, what each frame says by itself, before the memory is asked."""
+    features, rest = network.features(fixed), network.begin(fixed)
+    looks = [replace(rest, velocity=network.look(features, network.features(frame)).velocity) for frame in frames]
+    return list(np.stack([displacement(network.said(look, fixed)).numpy() for look in looks], 1))
+
+
+@torch.no_grad()
+def one_by_one(network: torch.nn.Module, fixed: torch.Tensor, frames: torch.Tensor) -> list[np.ndarray]:
+    """The same, every frame by itself."""
+    return list(np.stack([displacement(network(fixed, frame)).numpy() for frame in frames], 1))
 
 
 def by_engine(fixed: torch.Tensor, frames: torch.Tensor) -> np.ndarray:
@@ -106,27 +128,24 @@ def kalman(values: np.ndarray, ratio: float) -> np.ndarray:
     return np.stack(out)
 
 
-def compare(with_memory: torch.nn.Module, without: torch.nn.Module, kind: str, engine: bool = True) -> dict[str, float]:
+def compare(memory: torch.nn.Module, alone: torch.nn.Module, kind: str, engine: bool = True) -> dict[str, float]:
     """Mean errors in voxels on sequences of one kind of motion."""
     found, bodies = cases(kind)
     true = [s.displacement.numpy() for _, s in found]
+    fixed, frames = torch.stack([f for f, _ in found]), torch.stack([s.frames for _, s in found], 1)
 
     def error(said: list[np.ndarray]) -> float:
         return float(np.mean([np.linalg.norm(f - t, axis=1)[:, body].mean() for f, t, body in zip(said, true, bodies, strict=True)]))
 
-    def smoothed(said: list[np.ndarray]) -> float:
-        return min(error([kalman(f, ratio) for f in said]) for ratio in RATIOS)
+    def both(name: str, said: list[np.ndarray]) -> dict[str, float]:
+        return {name: error(said), f"{name}, Kalman": min(error([kalman(f, ratio) for f in said]) for ratio in RATIOS)}
 
-    alone = [one_by_one(without, f, s.frames) for f, s in found]
-    table = {"not aligned": error([np.zeros_like(t) for t in true]),
-             "recurrent": error([followed(with_memory, f, s.frames) for f, s in found]),
-             "recurrent, memory of another sequence": error(confused(with_memory, found)),
-             "recurrent, memory emptied every frame": error([one_by_one(with_memory, f, s.frames) for f, s in found]),
-             "network, every frame by itself": error(alone), "the same, Kalman": smoothed(alone)}
-    if engine:
-        each = [by_engine(f, s.frames) for f, s in found]
-        table |= {"engine, every frame by itself": error(each), "the engine, Kalman": smoothed(each)}
-    return table
+    table = {"not aligned": error([np.zeros_like(t) for t in true]), "recurrent": error(followed(memory, fixed, frames))}
+    for name, spoil in SPOILED.items():
+        table |= both(f"recurrent, {name}", followed(memory, fixed, frames, spoil))
+    table |= both("recurrent, what frames say by themselves", seen(memory, fixed, frames))
+    table |= both("network, every frame by itself", one_by_one(alone, fixed, frames))
+    return table | (both("engine, every frame by itself", [by_engine(f, s.frames) for f, s in found]) if engine else {})
 
 
 def main() -> None:
@@ -140,10 +159,8 @@ def main() -> None:
     torch.set_num_threads(1)
     seen = tuple(name for name in motion.MOTIONS if name != choices.unseen)
     recipe = replace(RECIPE, motions=seen, steps=choices.steps, validate_every=max(choices.steps // 6, 1))
-    frames = replace(recipe, frames=1, batch=SINGLE)
-    trained(replace(frames, steps=max(choices.steps // 3, 1)), choices.out / "first")
-    start = choices.out / "first" / loop.WEIGHTS
-    memory, single = (trained(replace(one, seed=1), choices.out / name, start) for one, name in ((recipe, "memory"), (frames, "single")))
+    memory, single = (trained(kind(recipe, source.from_nothing(recipe)), choices.out / name)
+                      for kind, name in ((Sequences, "memory"), (Frames, "alone")))
     tables = {kind: compare(memory, single, kind, not choices.no_engine) for kind in (choices.unseen, *seen)}
     (choices.out / "recurrent.json").write_text(json.dumps(tables, indent=1))
     print("| mean error, voxels | " + " | ".join(tables) + " |\n|---|" + "---|" * len(tables))

@@ -1,20 +1,20 @@
-from itertools import pairwise
+from dataclasses import replace
 
 import pytest
 import torch
 from tolerances import NETWORK_BATCH_VOXELS
 
 from voxalign import nn
-from voxalign.nn.recurrent import Memory
 
 KINDS = [nn.Recurrent(2, channels=(4, 6), hidden=8), nn.Recurrent(3, channels=(4, 6), hidden=8, radius=1, looks=1, rounds=2)]
 SHAPES = {2: (20, 13), 3: (9, 12, 8)}
 
 
 def awake(kind):
-    """A network that moves things."""
+    """A network that moves things, and trusts now more, now less."""
     module = nn.build(kind)
     torch.nn.init.normal_(module.head.weight, std=0.3)
+    torch.nn.init.normal_(module.gains.weight, std=0.3)
     return module.eval()
 
 
@@ -37,22 +37,41 @@ def test_what_comes_later_changes_nothing_before(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_it_remembers(kind):
-    """The same frame says something else after other frames, by the state alone too."""
+    """The same frame says something else after other frames, and by each part of the memory alone."""
     module, (fixed, one, two, other) = awake(kind), images(kind, 4)
     last = [list(module.follow(fixed, [first, two]))[-1].velocity for first in (one, other)]
     assert not torch.allclose(*last)
-    features, memory = module.features(fixed), module.begin(fixed)
-    stirred = Memory(torch.randn_like(memory.state), memory.velocity)
-    found = [module.step(features, module.features(two), m).velocity for m in (memory, stirred)]
-    assert not torch.allclose(*found)
+    features, shown, memory = module.features(fixed), module.features(two), module.begin(fixed)
+    plain = module.step(features, shown, memory).velocity
+    for name in ("state", "velocity", "rate"):
+        stirred = replace(memory, **{name: torch.randn_like(getattr(memory, name))})
+        assert not torch.allclose(module.step(features, shown, stirred).velocity, plain)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_answer_lies_between_forecast_and_frame(kind):
+    module, (fixed, frame) = awake(kind), images(kind, 2)
+    rest = module.begin(fixed)
+    before = replace(rest, velocity=torch.rand_like(rest.velocity), rate=torch.rand_like(rest.rate))
+    after, forecast = module.step(module.features(fixed), module.features(frame), before), before.velocity + before.rate
+    part = (after.velocity - forecast) / (after.look.velocity - forecast)
+    assert part.min() > -0.01 and part.max() < 1.01 and part.std() > 1e-3
+
+
+def test_trust_learns_nothing_but_trust():
+    """What is said in the end teaches features and looks nothing: they learn from what frames say by themselves."""
+    module, (fixed, one, two) = awake(KINDS[0]), images(KINDS[0], 3)
+    list(module.follow(fixed, [one, two]))[-1].velocity.square().sum().backward()
+    taught = {name.split(".")[0] for name, p in module.named_parameters() if p.grad is not None and p.grad.any()}
+    assert taught == {"trust", "gains"}
 
 
 def test_a_pair_is_looked_at_in_rounds():
-    module, (fixed, moving) = awake(KINDS[0]), images(KINDS[0], 2)
-    said = module(fixed, moving)
-    rounds = [p.velocity for p in (*said.levels, said)]
-    assert len(rounds) == KINDS[0].rounds and all(not torch.equal(a, b) for a, b in pairwise(rounds))
-    assert all(torch.equal(a, p.velocity) for a, p in zip(rounds, module.follow(fixed, [moving] * KINDS[0].rounds), strict=True))
+    fixed, moving = images(KINDS[0], 2)
+    more = awake(replace(KINDS[0], rounds=4))
+    less = nn.build(KINDS[0])
+    less.load_state_dict(more.state_dict())
+    assert not torch.allclose(less(fixed, moving).velocity, more(fixed, moving).velocity)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -62,8 +81,9 @@ def test_pairs_of_a_batch_are_independent(kind):
 
 
 def test_every_weight_is_used():
-    module = awake(KINDS[0])
-    module(*images(KINDS[0], 2)).displacement().square().sum().backward()
+    module, (fixed, one, two) = awake(KINDS[0]), images(KINDS[0], 3)
+    said = list(module.follow(fixed, [one, two]))
+    sum(p.velocity.square().sum() for frame in said for p in (frame, *frame.levels)).backward()
     assert not [name for name, p in module.named_parameters() if p.grad is None or not p.grad.any()]
 
 

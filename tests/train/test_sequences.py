@@ -93,15 +93,19 @@ def test_following_is_learned_and_stands_on_the_state(task, monkeypatch):
     assert confused(made, network) > 1.02 * after["error_mm"]
 
 
+def _another(memory: Memory) -> Memory:
+    return Memory(*(values.roll(1, 0) for values in (memory.state, memory.velocity, memory.rate)))
+
+
 @torch.no_grad()
 def confused(made, network) -> float:
-    """The error when the state is another sequence's before every frame."""
+    """The error when the memory is another sequence's before every frame."""
     sequences = [made.sequence(made.fixed_generator("validation", k), "validation") for k in range(8)]
     fixed = torch.cat([frames[0].fixed for frames in sequences])
     features, memory, wrong = network.features(fixed), network.begin(fixed), []
     for batches in zip(*sequences, strict=True):
         frame, true = (torch.cat([getattr(b, name) for b in batches]) for name in ("moving", "field"))
-        memory = network.step(features, network.features(frame), Memory(memory.state.roll(1, 0), memory.velocity))
+        memory = network.step(features, network.features(frame), _another(memory))
         wrong.append((displacement(network.said(memory, fixed)) - true).norm(dim=1).mean())
     return float(torch.stack(wrong).mean())
 

@@ -169,18 +169,19 @@ class Painter(Pyramid):
 
 @dataclass(frozen=True)
 class Recurrent(Architecture):
-    """Velocity of every frame of a sequence against one fixed image, from the frame and from a state that remembers the motion.
+    """Velocity of every frame of a sequence against one fixed image, from the frame and from a memory of the motion.
 
-    Features of all levels, level k having 1 / 2^(k+1) of the images' resolution, are compared around where things were last; a gated
+    Features of all levels, level k having 1 / 2^(k+1) of the images' resolution, are compared around what was found so far; a gated
     recurrent unit on the finest (Ballas et al. 2016, arXiv:1511.06432) turns that into a correction (as RAFT: Teed and Deng 2020,
-    arXiv:2003.12039).
+    arXiv:2003.12039). A second one says, place by place, how far to go from what the frames before foretell to what the frame says: the
+    gain of a Kalman filter, learned.
 
     Parameters
     ----------
-    hidden : features of the state.
+    hidden : features of the states.
     radius : of the comparison, voxels of each level.
     looks : corrections a frame.
-    rounds : how often a single pair is looked at as if it were a sequence.
+    rounds : how many times as many a single pair gets.
     """
 
     channels: tuple[int, ...] = (16, 24)

@@ -138,8 +138,9 @@ def mean_image(frames: Sequence[Image], model: str) -> Image:
 
 
 def _moved(before: Motion, after: Motion, points: NDArray) -> float:
-    """How far, in mm, any point of any frame went."""
-    return max(float(np.abs(a(points) - b(points)).max()) for a, b in zip(before.transforms, after.transforms, strict=True))
+    """How far, in mm, any point went of any frame that could be aligned."""
+    frames = zip(before.transforms, after.transforms, before.uncertain | after.uncertain, strict=True)
+    return max((float(np.abs(a(points) - b(points)).max()) for a, b, uncertain in frames if not uncertain), default=0.0)
 
 
 def _apart(frames: Sequence[Image], motion: Motion, total: _Total, fixed: Image, model: str) -> Iterator[Fit]:

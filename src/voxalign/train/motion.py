@@ -16,6 +16,7 @@ _SQUARINGS, _STRIDE = 5, 2
 _NOISE = (0.02, 0.25)  # of frames, in parts of the range
 _SPOILED, _SPOILED_NOISE = 0.15, 0.6  # part of the frames that show next to nothing, and their noise
 _STILL, _LOCAL = 0.1, 0.5  # part of the varied sequences in which nothing moves, and in which only one place does
+_LEAPING = 0.45  # part of the frames before which halting motion goes on
 _REACH = 0.14  # of the edge: the largest displacement of a strong motion
 
 
@@ -55,7 +56,7 @@ def sequence(g: Generator, image: Tensor, motion: str, frames: int, extent: Exte
     Parameters
     ----------
     motion : ``breathing`` (to and fro along one way), ``beating`` (shrinking towards a place, and back), ``drifting`` (as a whole, slowly),
-        ``wandering`` (everything its own way).
+        ``wandering`` (everything its own way), ``swaying`` (the same to and fro), ``halting`` (the same by leaps, with rests between).
     extent : draws how much moves, and where.
     """
     shape = tuple(image.shape[1:])
@@ -110,8 +111,20 @@ def _wandering(g: Generator, lattice: Sequence[int], frames: int) -> tuple[Tenso
     return patterns.reshape(3, len(lattice), *lattice), _walks(g, frames, 3)
 
 
+def _swaying(g: Generator, lattice: Sequence[int], frames: int) -> tuple[Tensor, Tensor]:
+    """One smooth pattern; always back to the beginning."""
+    return smooth_noise(g, lattice, uniform(g, 0.2, 0.6) * max(lattice), len(lattice))[None], _cycle(g, frames, 4, 12)[:, None]
+
+
+def _halting(g: Generator, lattice: Sequence[int], frames: int) -> tuple[Tensor, Tensor]:
+    """Two smooth patterns, each by leaps with rests between."""
+    patterns = smooth_noise(g, lattice, uniform(g, 0.2, 0.6) * max(lattice), 2 * len(lattice))
+    leaps = torch.randn((frames, 2), generator=g, device=g.device) * (uniforms(g, (frames, 2)) < _LEAPING)
+    return patterns.reshape(2, len(lattice), *lattice), leaps.cumsum(0)
+
+
 MOTIONS: dict[str, Callable[[Generator, Sequence[int], int], tuple[Tensor, Tensor]]] = {
-    "breathing": _breathing, "beating": _beating, "drifting": _drifting, "wandering": _wandering}
+    "breathing": _breathing, "beating": _beating, "drifting": _drifting, "wandering": _wandering, "swaying": _swaying, "halting": _halting}
 
 
 def _cycle(g: Generator, frames: int, least: float, most: float) -> Tensor:

@@ -18,7 +18,7 @@ Start = Literal["affine", "similarity", "rigid", "headers", "centres"]
 Channel = Literal["intensity", "canny", "gabor", "wavelet_energy", "gradient_magnitude", "ngf", "mind"]
 Family = Literal["shapes", "head", "body", "maps", "people"]
 FROM_MAPS = frozenset({"maps", "people"})  # families that need label maps
-MotionName = Literal["breathing", "beating", "drifting", "wandering"]
+MotionName = Literal["breathing", "beating", "drifting", "wandering", "swaying", "halting"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Recipe:
     alike: float = 0.35
     stripped: tuple[int, ...] = ()
     frames: int = 6
-    motions: tuple[MotionName, ...] = ("breathing", "drifting", "wandering")
+    motions: tuple[MotionName, ...] = ("breathing", "drifting", "wandering", "swaying", "halting")
     critic_weight: float = 0.1
     place_weight: float = 1.0
     augment: float = 0.5
