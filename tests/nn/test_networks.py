@@ -115,8 +115,18 @@ def test_looking_again_takes_the_same_weights():
     images = pair(once.architecture, (16, 16))
     assert not torch.allclose(once(*images).velocity, thrice(*images).velocity)
     assert count(once) == count(thrice)
-    with pytest.raises(InputError, match="looks"):
-        Pyramid(2, **SMALL, looks=(0,))
+    for wrong in ((0,), (1, 0, 1), (1, 0)):
+        with pytest.raises(InputError, match="looks"):
+            Pyramid(2, **SMALL, looks=wrong)
+
+
+def test_a_finest_level_that_does_not_look_leaves_the_velocity_of_the_one_above():
+    whole, coarser = (awake(Pyramid(3, **SMALL, hidden=8, looks=(n, 2))) for n in (1, 0))
+    coarser.load_state_dict(whole.state_dict())
+    images = pair(whole.architecture, (9, 5, 11))
+    found, left = whole(*images), coarser(*images)
+    assert left.stride == 4 and len(left.levels) == 1 and torch.equal(left.velocity, found.levels[-1].velocity)
+    assert left.displacement().shape == found.displacement().shape
 
 
 def test_correlation_finds_a_shift():

@@ -64,7 +64,7 @@ class Pyramid(nn.Module):
         features = [_directions(level) for level in self.features(pair)]
         condition = None if condition is None else torch.cat([condition, condition])
         velocity, hidden, found = None, None, []
-        for number in reversed(range(self.architecture.levels)):
+        for number in (n for n in reversed(range(self.architecture.levels)) if self.levels[n].looks):
             velocity, hidden = self.levels[number](features[number], velocity, hidden, condition)
             stride = 2 << number
             found.append(Prediction(_crop(velocity, fixed, stride), tuple(fixed.shape[2:]), stride))

@@ -39,7 +39,8 @@ class _Weights(ctypes.Structure):
 _SIGNATURES = {
     "vx_pull": [PTR, I32, I32, _Shape, PTR, _Shape, PTR, PTR, PTR, I32, F64, PTR, _Shape],
     "vx_sample": [PTR, I32, I32, _Shape, PTR, I64, I32, F64, PTR],
-    "vx_warp": [PTR, I32, _Shape, PTR, PTR, _Shape],
+    "vx_warp": [PTR, _Shape, PTR, PTR, _Shape],
+    "vx_warp_features": [PTR, I32, _Shape, PTR, PTR, _Shape],
     "vx_filter": [PTR, I32, _Shape, PTR, I32, PTR, I32, PTR, I32, I32, PTR],
     "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Shape, _Three, _Weights, F32, F32, PTR, PTR],
     "vx_lncc_residual": [PTR, PTR, PTR, _Shape, _Three, _Weights, PTR, PTR],
@@ -192,11 +193,13 @@ def _share(shape: tuple[int, ...], work: int = 1) -> int:
 
 def warp(image: NDArray, u: NDArray, out: NDArray | None = None, within: NDArray | None = None) -> NDArray:
     """See `reference.warp`."""
-    shape, channels = u.shape[1:], image.shape[:image.ndim - len(u)]
-    count = math.prod(channels)
-    out = np.empty((*channels, *shape), np.float32) if out is None else out
-    _run("vx_warp", _f32(image), count, _shape(image.shape[len(channels):]), _field(u), out, _shape(shape, within), over=_rows(shape),
-         grain=_share(shape, count))
+    shape, has_channels = u.shape[1:], image.ndim > len(u)
+    out = np.empty((*image.shape[:has_channels], *shape), np.float32) if out is None else out
+    rest = _shape(image.shape[has_channels:]), _field(u), out, _shape(shape, within)
+    if has_channels:
+        _run("vx_warp_features", _f32(np.moveaxis(image, 0, -1)), len(image), *rest, over=_rows(shape), grain=_share(shape, len(image)))
+    else:
+        _run("vx_warp", _f32(image), *rest, over=_rows(shape), grain=_share(shape, 4))
     return out
 
 
