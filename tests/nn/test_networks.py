@@ -7,6 +7,7 @@ from tolerances import NETWORK_BATCH_VOXELS
 from voxalign.core import InputError, UsageError, kernels
 from voxalign.nn import AffineNet, Autoencoder, Classifier, Pyramid, UNet, affine_displacement, blocks, build, count, fields, networks, warp
 from voxalign.nn.architecture import REGISTRATION, as_dict, from_dict
+from voxalign.nn.predict import predict
 
 SMALL = {"channels": (4, 6, 8), "in_channels": 1}
 NETWORKS = [UNet(2, **SMALL), UNet(3, **SMALL, stride=1, conditioned=True), UNet(2, **SMALL, antisymmetric=True),
@@ -127,6 +128,19 @@ def test_a_finest_level_that_does_not_look_leaves_the_velocity_of_the_one_above(
     found, left = whole(*images), coarser(*images)
     assert left.stride == 4 and len(left.levels) == 1 and torch.equal(left.velocity, found.levels[-1].velocity)
     assert left.displacement().shape == found.displacement().shape
+
+
+@pytest.mark.parametrize(("shape", "threads"), [((30, 30, 30), 1), ((56, 56, 56), 2)])
+def test_small_images_take_one_thread(shape, threads):
+    seen, before = [], torch.get_num_threads()
+    module = build(NETWORKS[4])
+    module.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    try:
+        torch.set_num_threads(2)
+        predict(module, *(image[0].numpy() for image in pair(module.architecture, shape)))
+        assert seen == [threads] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_correlation_finds_a_shift():
