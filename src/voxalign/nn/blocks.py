@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 
 import torch
@@ -37,7 +38,7 @@ class _Convolution3d(nn.Conv3d):
         rows = self.weight.permute(2, 3, 4, 0, 1).reshape(-1, self.in_channels)
         given = (rows @ wide.flatten(2)).reshape(len(values), *self.kernel_size, self.out_channels, *wide.shape[2:])
         for axis in (2, 1, 0):
-            given = sum(given.select(axis + 1, k).narrow(axis - 3, k, shape[axis]) for k in range(edge))
+            given = reduce(torch.add, (given.select(axis + 1, k).narrow(axis - 3, k, shape[axis]) for k in range(edge)))
         return given if self.bias is None else given + self.bias.reshape(-1, 1, 1, 1)
 
     def _of_halves(self, values: Tensor) -> Tensor:
