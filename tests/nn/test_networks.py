@@ -231,9 +231,10 @@ def test_nonsense_is_refused(values):
         from_dict(values)
 
 
-def test_small_images_are_convolved_in_halves_and_nothing_changes():
+@pytest.mark.parametrize(("made", "bias"), [(5, True), (3, True), (3, False)])
+def test_small_images_are_convolved_in_halves_or_as_products_and_nothing_changes(made, bias):
     for shape in ((7, 5, 6), (8, 4, 4), (2, 3, 3)):
-        ours, theirs = blocks.convolution(3, 4, 5, 3), torch.nn.Conv3d(4, 5, 3, padding=1)
+        ours, theirs = blocks.convolution(3, 4, made, 3, bias), torch.nn.Conv3d(4, made, 3, padding=1, bias=bias)
         theirs.load_state_dict(ours.state_dict())
         images = [torch.rand(1, 4, *shape, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2)]
         assert blocks._is_neglected(images[0], 3)
