@@ -1,8 +1,10 @@
 """The training path from end to end: 126 hippocampus crops, divided by person; learned against classical, on people kept aside.
 
-    VOXALIGN_TEST_DATA=... python benchmarks/hippocampus.py --out bench-out/hippocampus [--steps 1000] [--pairs 20]
+    VOXALIGN_TEST_DATA=... python benchmarks/hippocampus.py --out bench-out/hippocampus [--steps 1000] [--pairs 20] [--start WEIGHTS]
+    VOXALIGN_TEST_DATA=... python benchmarks/hippocampus.py --weights WEIGHTS [--pairs 20] [--ways learned]
 
-Trains (or goes on), then registers the same test pairs with method learned and with the engine, and writes results.md: Dice as
+Trains (or goes on; or takes weights that are there), then registers the same test pairs with method learned and with the engine, and writes
+results.md: Dice as
 `voxalign register` reports it, on the fixed image's own grid, and milliseconds a pair, warm, in process: by the clock, which other
 programs on the machine lengthen, and of the processor.
 """
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import voxalign as vx
 from voxalign.metrics import dice_by_label
+from voxalign.nn import count, weights
 from voxalign.run.train import Training, recipe_of, train_files
 from voxalign.train.table import pairs_of, read, some, split
 
@@ -31,28 +34,39 @@ def main() -> None:
     words.add_argument("--pairs", type=int, default=20)
     words.add_argument("--threads", type=int, default=0)
     words.add_argument("--set", action="append", default=[])
+    words.add_argument("--start", type=Path)
+    words.add_argument("--weights", type=Path)
+    words.add_argument("--ways", nargs="+")
     given = words.parse_args()
     recipe = recipe_of({"steps": given.steps, "threads": given.threads}, [*CHOICES, *given.set])
-    trained = train_files(Training(given.out / "run", recipe, given.data),
-                          lambda p: print(f"\r{p.step} {p.scores.get('dice', 0):.4f}", end="", flush=True))
-    rows = compare(given.data, recipe, given.out / "run" / trained["weights"], given.pairs)
+    given.out.mkdir(parents=True, exist_ok=True)
+    trained = about(given.weights) if given.weights else train_files(
+        Training(given.out / "run", recipe, given.data, start=given.start),
+        lambda p: print(f"\r{p.step} {p.scores.get('dice', 0):.4f}", end="", flush=True))
+    rows = compare(given.data, recipe, given.weights or given.out / "run" / trained["weights"], given.pairs, given.ways)
     (given.out / "results.json").write_text(json.dumps({"training": trained, "pairs": rows}, indent=1))
     (given.out / "results.md").write_text(table(rows, trained))
     print("\n" + table(rows, trained))
 
 
-def compare(data: Path, recipe, weights: Path, most: int) -> list[dict]:
+def about(file: Path) -> dict:
+    """Of weights that are there, what `table` says of a training."""
+    network, meta = weights.load(file)
+    return {"steps": meta["step"], "parameters": count(network), "people": {"train": meta["people"]}}
+
+
+def compare(data: Path, recipe, file: Path, most: int, chosen: list[str] | None = None) -> list[dict]:
     """Every test pair by each method."""
     scans = read(data)
     parts = split([scan.person for scan in scans.scans], recipe.validation, recipe.test, recipe.seed, 2)
-    ways = {"before": None, "affine": {"transform": "affine"}, "engine": {}, "learned": {"method": "learned", "weights": str(weights)},
-            "learned+refine": {"method": "learned+refine", "weights": str(weights)}}
+    ways = {"before": None, "affine": {"transform": "affine"}, "engine": {}, "learned": {"method": "learned", "weights": str(file)},
+            "learned+refine": {"method": "learned+refine", "weights": str(file)}}
     rows = []
     for f, m in some(pairs_of(scans, parts, "test"), most):
         images = [vx.load(scans.scans[k].image) for k in (f, m)]
         labels = [vx.load(scans.scans[k].labels, is_label=True) for k in (f, m)]
-        for name, choices in ways.items():
-            rows.append({"pair": f"{scans.scans[f].person} {scans.scans[m].person}", "way": name} | one(images, labels, choices))
+        for name in chosen or ways:
+            rows.append({"pair": f"{scans.scans[f].person} {scans.scans[m].person}", "way": name} | one(images, labels, ways[name]))
     return rows
 
 

@@ -1,7 +1,10 @@
-"""Seconds and memory of one prediction, by network, device, precision and size: ``python benchmarks/latency.py [--sizes 64 96 ...]``.
+"""Seconds and memory of one prediction, by network, device, precision and size.
 
-Prints a table: CPU-seconds and wall seconds (best of three after one warm call), the peak of this process or of the GPU, the forecast.
-Each row has a process of its own, so that peaks do not mix.
+    python benchmarks/latency.py [--sizes 64 96 ...] [--devices cpu cuda] [--precisions full bfloat16 half] [--networks pyramid ...]
+
+Prints a table: seconds by the clock and of the processor (the least of three after a warm one), the peak of this process or of the GPU, the
+forecast. Without choices: every device there is, in float32 and in what `auto` means on it; one to two minutes. Each row has a process of
+its own, so that peaks do not mix.
 """
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import resource
 import subprocess
 import sys
 import time
+from itertools import product
 
 NETWORKS = {"U-Net": ("UNet", {}), "U-Net, full resolution": ("UNet", {"stride": 1}), "pyramid": ("Pyramid", {}),
             "affine": ("AffineNet", {}), "U-Net 2-D": ("UNet", {"dim": 2})}
@@ -45,8 +49,9 @@ def measured(name: str, device: str, precision: str, size: int, channels_last: b
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 96])
-    parser.add_argument("--devices", nargs="+", default=["cpu"])
-    parser.add_argument("--precisions", nargs="+", default=["full", "bfloat16"])
+    parser.add_argument("--devices", nargs="+", choices=["cpu", "cuda"])
+    parser.add_argument("--precisions", nargs="+", choices=["full", "bfloat16", "half"])
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -54,15 +59,29 @@ def main() -> None:
         print(json.dumps(measured(*json.loads(arguments.one))))
         return
     print("| network | device | precision | size | wall s | CPU s | peak MB | forecast MB | parameters |\n" + "|---" * 9 + "|")
-    for name in NETWORKS:
-        for device in arguments.devices:
-            for precision in arguments.precisions:
-                for size in arguments.sizes:
-                    row = json.dumps([name, device, precision, size, arguments.channels_last])
-                    done = subprocess.run([sys.executable, __file__, "--one", row], capture_output=True, text=True, check=True)
-                    found = json.loads(done.stdout.splitlines()[-1])
-                    numbers = f"{found['wall_s']:.3f} | {found['cpu_s']:.3f} | {found['peak_mb']:.0f} | {found['forecast_mb']:.0f}"
-                    print(f"| {name} | {device} | {precision} | {size} | {numbers} | {found['parameters']} |", flush=True)
+    places = [(device, precision) for device in arguments.devices or available()
+              for precision in arguments.precisions or precisions(device)]
+    for name, (device, precision), size in product(arguments.networks, places, arguments.sizes):
+        row = json.dumps([name, device, precision, size, arguments.channels_last])
+        done = subprocess.run([sys.executable, __file__, "--one", row], capture_output=True, text=True, check=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        numbers = f"{found['wall_s']:.3f} | {found['cpu_s']:.3f} | {found['peak_mb']:.0f} | {found['forecast_mb']:.0f}"
+        print(f"| {name} | {device} | {precision} | {size} | {numbers} | {found['parameters']} |", flush=True)
+
+
+def available() -> list[str]:
+    import torch
+
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def precisions(device: str) -> list[str]:
+    """float32, and what is quickest where that is another."""
+    import torch
+
+    from voxalign.nn.predict import quickest
+
+    return list(dict.fromkeys(["full", quickest(torch.device(device))]))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from tolerances import NETWORK_BATCH_VOXELS
 from voxalign.core import InputError, UsageError, kernels
 from voxalign.nn import AffineNet, Autoencoder, Classifier, Pyramid, UNet, affine_displacement, blocks, build, count, fields, networks, warp
 from voxalign.nn.architecture import REGISTRATION, as_dict, from_dict
+from voxalign.nn.predict import predict
 
 SMALL = {"channels": (4, 6, 8), "in_channels": 1}
 NETWORKS = [UNet(2, **SMALL), UNet(3, **SMALL, stride=1, conditioned=True), UNet(2, **SMALL, antisymmetric=True),
@@ -115,8 +116,31 @@ def test_looking_again_takes_the_same_weights():
     images = pair(once.architecture, (16, 16))
     assert not torch.allclose(once(*images).velocity, thrice(*images).velocity)
     assert count(once) == count(thrice)
-    with pytest.raises(InputError, match="looks"):
-        Pyramid(2, **SMALL, looks=(0,))
+    for wrong in ((0,), (1, 0, 1), (1, 0)):
+        with pytest.raises(InputError, match="looks"):
+            Pyramid(2, **SMALL, looks=wrong)
+
+
+def test_a_finest_level_that_does_not_look_leaves_the_velocity_of_the_one_above():
+    whole, coarser = (awake(Pyramid(3, **SMALL, hidden=8, looks=(n, 2))) for n in (1, 0))
+    coarser.load_state_dict(whole.state_dict())
+    images = pair(whole.architecture, (9, 5, 11))
+    found, left = whole(*images), coarser(*images)
+    assert left.stride == 4 and len(left.levels) == 1 and torch.equal(left.velocity, found.levels[-1].velocity)
+    assert left.displacement().shape == found.displacement().shape
+
+
+@pytest.mark.parametrize(("shape", "threads"), [((30, 30, 30), 1), ((56, 56, 56), 2)])
+def test_small_images_take_one_thread(shape, threads):
+    seen, before = [], torch.get_num_threads()
+    module = build(NETWORKS[4])
+    module.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    try:
+        torch.set_num_threads(2)
+        predict(module, *(image[0].numpy() for image in pair(module.architecture, shape)))
+        assert seen == [threads] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_correlation_finds_a_shift():
@@ -169,7 +193,7 @@ def test_affine_network_learns_where_things_are():
     torch.manual_seed(2)
     module = build(AffineNet(2, channels=(8, 12), structures=12, stride=1))
     optimiser, g = torch.optim.Adam(module.parameters(), 3e-3), torch.Generator().manual_seed(1)
-    for _ in range(80):
+    for _ in range(120):  # it begins to see after 40 to 80
         fixed, moving, u = pairs(g)
         optimiser.zero_grad()
         (module(fixed, moving).displacement() - u).square().mean().backward()
@@ -207,9 +231,10 @@ def test_nonsense_is_refused(values):
         from_dict(values)
 
 
-def test_small_images_are_convolved_in_halves_and_nothing_changes():
+@pytest.mark.parametrize(("made", "bias"), [(5, True), (3, True), (3, False)])
+def test_small_images_are_convolved_in_halves_or_as_products_and_nothing_changes(made, bias):
     for shape in ((7, 5, 6), (8, 4, 4), (2, 3, 3)):
-        ours, theirs = blocks.convolution(3, 4, 5, 3), torch.nn.Conv3d(4, 5, 3, padding=1)
+        ours, theirs = blocks.convolution(3, 4, made, 3, bias), torch.nn.Conv3d(4, made, 3, padding=1, bias=bias)
         theirs.load_state_dict(ours.state_dict())
         images = [torch.rand(1, 4, *shape, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2)]
         assert blocks._is_neglected(images[0], 3)

@@ -114,7 +114,7 @@ def trained(pair, tmp_path_factory):
     fixed, moving = (torch.from_numpy(inputs.array(*seen))[None] for seen in ((pair.fixed, grid), (pair.moving, grid, start)))
     module = nn.build(nn.Pyramid(2, channels=(8, 12, 16), hidden=12, conditioned=True))
     optimiser = torch.optim.Adam(module.parameters(), 4e-3)
-    for _ in range(60):
+    for _ in range(90):
         optimiser.zero_grad()
         said = module(fixed, moving)
         everything = [(nn.warp(moving, level.displacement()) - fixed).square().mean() for level in (*said.levels, said)]

@@ -46,14 +46,22 @@ def robust_range(values: NDArray) -> tuple[float, float]:
     """
     if not values.size:
         raise InputError("no voxel counts: the mask is empty, or all voxels are NaN")
-    some = values.ravel()[:: max(values.size // _SAMPLE, 1)].astype(np.float32)
-    low = float(np.percentile(some, 0.1))
-    above = some[some > low]
+    some = np.sort(values.ravel()[:: max(values.size // _SAMPLE, 1)].astype(np.float32))
+    low = _percentile(some, 0.1)
+    above = some[np.searchsorted(some, low, "right"):]
     if not above.size:
         if float(values.max()) <= low:
             raise InputError(f"the image is constant ({low:g}): there is nothing to align")
-        above = values[values > low].astype(np.float32)
-    return low, max(float(np.percentile(above, 99.5)), float(above.min()))
+        above = np.sort(values[values > low].astype(np.float32))
+    return low, max(_percentile(above, 99.5), float(above[0]))
+
+
+def _percentile(ordered: NDArray, percent: float) -> float:
+    """As NumPy's, of values in order: sorting takes a tenth of the time of picking two of them."""
+    place = (len(ordered) - 1) * percent / 100
+    first = int(place)
+    near = ordered[first:first + 2].astype(np.float64)
+    return float(near[0] + (place - first) * (near[-1] - near[0]))
 
 
 def clip_percentiles(image: Image, *, low: float = 0.5, high: float = 99.5) -> Image:

@@ -85,7 +85,8 @@ class Pyramid(Architecture):
     radius : voxels, of the local correlation at each level, finest first (the last serves all coarser ones).
     conditioned : smoothness is an input.
     looks : how often each level looks, as ``radius``, each time after warping by what it has found, with the same weights (Teed and
-        Deng 2020, arXiv:2003.12039). The coarser ones cost next to nothing.
+        Deng 2020, arXiv:2003.12039). The coarser ones cost next to nothing. 0 for the finest levels: the velocity stays as coarse as
+        the finest that looks.
     """
 
     convolutions: int = 2
@@ -97,11 +98,14 @@ class Pyramid(Architecture):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole(self.hidden, "hidden", 1, _MOST_CHANNELS)
-        for name, low, high in (("radius", 0, 4), ("looks", 1, _MOST)):
+        for name, low, high in (("radius", 0, 4), ("looks", 0, _MOST)):
             values = getattr(self, name)
             if not isinstance(values, (list, tuple)) or not values:
                 raise InputError(f"{name} {values!r}: expected one number a level")
             object.__setattr__(self, name, tuple(whole(value, name, low, high) for value in values))
+        looks = [self.at(level)[1] for level in range(self.levels)]
+        if looks[-1] == 0 or 0 in looks[sum(n == 0 for n in looks):]:
+            raise InputError(f"looks {self.looks!r}: expected 0 for the finest levels only, and the coarsest to look")
 
     def at(self, level: int) -> tuple[int, int]:
         """Radius and looks of a level, the finest being 0."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import reduce
 from itertools import pairwise
 
 import torch
@@ -15,6 +16,7 @@ from . import fields
 from .architecture import Architecture
 
 _NEGLECTED = 20480  # values of one image, without its last axis, up to which torch leaves oneDNN aside: six times as long
+_FEW = 4  # features made, of which oneDNN would make eight
 _POOLINGS = {4: functional.avg_pool2d, 5: functional.avg_pool3d}
 SLOPE = 0.1  # of the activations for negative values
 _FLAT = 1e-8  # variance of features that is as good as none
@@ -22,10 +24,22 @@ _CONDITION = 16  # numbers that smoothness becomes
 
 
 class _Convolution3d(nn.Conv3d):
-    """One small image is convolved as a batch of its two halves, for which torch uses oneDNN."""
+    """One small image is convolved as a batch of its two halves, for which torch uses oneDNN; to few features, as a matrix product."""
 
     def forward(self, values: Tensor) -> Tensor:
-        return self._of_halves(values) if _is_neglected(values, self.kernel_size[0]) else super().forward(values)
+        if not _is_neglected(values, self.kernel_size[0]):
+            return super().forward(values)
+        return self._of_products(values) if self.out_channels <= _FEW else self._of_halves(values)
+
+    def _of_products(self, values: Tensor) -> Tensor:
+        """What every voxel gives to each of its neighbours, then the sums of that along each axis."""
+        shape, edge = values.shape[2:], self.kernel_size[0]
+        wide = functional.pad(values, [self.padding[0]] * 6)
+        rows = self.weight.permute(2, 3, 4, 0, 1).reshape(-1, self.in_channels)
+        given = (rows @ wide.flatten(2)).reshape(len(values), *self.kernel_size, self.out_channels, *wide.shape[2:])
+        for axis in (2, 1, 0):
+            given = reduce(torch.add, (given.select(axis + 1, k).narrow(axis - 3, k, shape[axis]) for k in range(edge)))
+        return given if self.bias is None else given + self.bias.reshape(-1, 1, 1, 1)
 
     def _of_halves(self, values: Tensor) -> Tensor:
         reach, n = self.padding[0], values.shape[2]
@@ -39,7 +53,8 @@ class _Convolution3d(nn.Conv3d):
 def _is_neglected(values: Tensor, kernel: int) -> bool:
     """Whether torch (aten's `use_mkldnn`) would take the slow way for no good reason; never while memory is forecast from small images."""
     small = len(values) == 1 and kernel == 3 and values.shape[2] > 1 and math.prod(values.shape[:4]) <= _NEGLECTED
-    return small and values.device.type == "cpu" and values.dtype == torch.float32 and not _is_watched()
+    exact = values.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return small and values.device.type == "cpu" and exact and not _is_watched()
 
 
 def _is_watched() -> bool:

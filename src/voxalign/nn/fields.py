@@ -26,6 +26,11 @@ def warp(image: Tensor, displacement: Tensor, padding: str = "edge") -> Tensor:
     ----------
     padding : ``edge``: values of the edge continue outside, as `core.kernels.warp`. ``zero``: falling to 0 within a voxel.
     """
+    if padding == "edge" and _is_plain(image) and _is_plain(displacement):
+        out = torch.empty(*image.shape[:2], *displacement.shape[2:])
+        for one, u, moved in zip(image.numpy(), displacement.numpy(), out.numpy(), strict=True):
+            kernels.warp(one, u, moved)
+        return out
     return read(image, positions(displacement), padding)
 
 

@@ -75,7 +75,9 @@ class Inputs:
         ------
         InputError : nothing counts, or a constant image.
         """
-        seen = resample(shrunk(unit(image), float(grid.spacing.min())), grid, transform)
+        seen = shrunk(unit(image), float(grid.spacing.min()))
+        if transform is not None or seen.grid != grid:
+            seen = resample(seen, grid, transform)
         return np.concatenate([_channel(seen, name) for name in self.channels])
 
     def as_dict(self) -> dict[str, Any]:

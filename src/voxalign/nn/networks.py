@@ -64,7 +64,7 @@ class Pyramid(nn.Module):
         features = [_directions(level) for level in self.features(pair)]
         condition = None if condition is None else torch.cat([condition, condition])
         velocity, hidden, found = None, None, []
-        for number in reversed(range(self.architecture.levels)):
+        for number in (n for n in reversed(range(self.architecture.levels)) if self.levels[n].looks):
             velocity, hidden = self.levels[number](features[number], velocity, hidden, condition)
             stride = 2 << number
             found.append(Prediction(_crop(velocity, fixed, stride), tuple(fixed.shape[2:]), stride))
@@ -87,26 +87,27 @@ class _Level(nn.Module):
                 condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Features of all images and what the coarser level found -> velocity (B, D, *S) and hidden features (2B, hidden, *S)."""
         start = None if velocity is None else 2 * fields.double(velocity)
-        above = None if hidden is None else fields.double(_mixed(self._parts()[3], hidden))  # mixed where there are fewer voxels
+        above = self.mix.bias.reshape(1, -1, 1)
+        if hidden is not None:
+            above = fields.double(_mixed(above, self._parts()[3], hidden)).flatten(2)  # mixed where there are fewer voxels
         for _ in range(self.looks):
             start, hidden = self._look(features, start, above, condition)
         return start, hidden
 
-    def _look(self, features: Tensor, start: Tensor | None, above: Tensor | None, condition: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What is missing after ``start`` is added to it."""
+    def _look(self, features: Tensor, start: Tensor | None, above: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What is missing after ``start`` is added to it; ``above`` is what the coarser level gives to `mix`."""
         known = features if start is None else fields.warp(features, fields.integrate(torch.cat([-start, start]) / 2, _INNER_SQUARINGS))
         pairs = len(features) // 2
-        near = kernels.correlation(known, known.roll(pairs, 0), (self.radius,) * (known.ndim - 2))
-        mixed = self._mix(known, near, pairs) if above is None else self._mix(known, near, pairs) + above
-        hidden = self.block(functional.leaky_relu(mixed, SLOPE), condition)
+        hidden = self.block(functional.leaky_relu(self._mix(known, known.roll(pairs, 0), above), SLOPE), condition)
         found = fields.exact(self.head(hidden[:pairs] - hidden[pairs:])) / 2  # the head is linear: of the difference, once
         return found if start is None else start + found, hidden
 
-    def _mix(self, known: Tensor, near: Tensor, pairs: int) -> Tensor:
+    def _mix(self, known: Tensor, other: Tensor, above: Tensor) -> Tensor:
         """`mix` of either image's features, the other's and their correlation; they are never joined, which would be most of its time."""
-        own, others, correlated, _ = self._parts()
-        bias = self.mix.bias.reshape(-1, *(1,) * (known.ndim - 2))
-        return _mixed(own, known) + _mixed(others, known).roll(pairs, 0) + _mixed(correlated, near) + bias
+        near = kernels.correlation(known, other, (self.radius,) * (known.ndim - 2))
+        for weights, values in zip(self._parts(), (known, other, near), strict=False):
+            above = _mixed(above, weights, values).flatten(2)
+        return above.reshape(*above.shape[:2], *known.shape[2:])
 
     def _parts(self) -> tuple[Tensor, ...]:
         return self.mix.weight.flatten(1).split(self.counts, 1)
@@ -235,9 +236,10 @@ _NETWORKS = {kinds.UNet: UNet, kinds.Pyramid: Pyramid, kinds.AffineNet: AffineNe
 
 
 # ---------------------------------------------------------------- what several need
-def _mixed(weights: Tensor, values: Tensor) -> Tensor:
-    """Combinations (made, given) of the channels of (B, given, *S): as a convolution with a kernel of 1, and faster."""
-    return torch.bmm(weights.expand(len(values), -1, -1), values.flatten(2)).reshape(len(values), -1, *values.shape[2:])
+def _mixed(known: Tensor, weights: Tensor, values: Tensor) -> Tensor:
+    """``known`` (B, made, N) plus combinations (made, given) of the channels of (B, given, *S); faster than a convolution of edge 1."""
+    made = torch.baddbmm(known, weights.expand(len(values), -1, -1), values.flatten(2))
+    return made.reshape(len(values), -1, *values.shape[2:])
 
 
 def _directions(values: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """A trained network on a pair of arrays: the device, the precision, and what it will take of memory."""
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from .prediction import AffinePrediction, Prediction
 
+_WORTH = 1 << 16  # values of an image to a thread: those of torch wait busily, which costs more than it saves where others work too
 PRECISIONS = {"full": None, "bfloat16": torch.bfloat16, "half": torch.float16}
 
 
@@ -22,7 +24,7 @@ def predict(module: nn.Module, fixed: NDArray, moving: NDArray, smoothness: floa
     precision : of the convolutions, see `PRECISIONS`; ``auto`` is half on a GPU, bfloat16 on processors that compute in it, else full.
     """
     device = next(module.parameters()).device
-    with torch.inference_mode(), autocast(device, precision):
+    with torch.inference_mode(), autocast(device, precision), _threads(fixed.size // _WORTH):
         return module(_batch(fixed, device), _batch(moving, device), smoothness)
 
 
@@ -38,6 +40,17 @@ def quickest(device: torch.device) -> str:
         return "half"
     native = getattr(torch.cpu, "_is_amx_tile_supported", bool)() or getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
     return "bfloat16" if device.type == "cpu" and native else "full"
+
+
+@contextmanager
+def _threads(most: int) -> Iterator[None]:
+    """At most so many of torch's threads inside the block, and at least one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(min(before, most), 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _batch(array: NDArray, device: torch.device) -> Tensor:

@@ -16,15 +16,17 @@ TRUSTED = 0.3  # confidence below which headers that overlap are believed rather
 _UNCERTAIN = 0.8  # confidence below which the user is told
 _ROUGH = 64  # voxels across images of which only the middle is wanted
 _BLOB = 80  # the smallest keypoints are the fixed image's longest side over this
-PLAIN = ("headers", "centres", "moments")
+OF_GRIDS = ("headers", "centres")  # whatever the images show
+PLAIN = (*OF_GRIDS, "moments")
 
 
-def start(fixed: Scaled, moving: Scaled, name: str) -> Rigid:
-    """One of the `PLAIN` starts, or that of keypoints, by name."""
+def start(fixed: Scaled | Image, moving: Scaled | Image, name: str) -> Rigid:
+    """One of the `PLAIN` starts, or that of keypoints, by name; those `OF_GRIDS` take images as they are."""
     if name == "keypoints":
         return keypoints(fixed, moving)
-    rough = (image.at(float(image.grid.extent.max()) / _ROUGH) for image in (fixed, moving))
-    return {"headers": headers, "centres": centres, "moments": moments}[name](*rough)
+    if name in OF_GRIDS:
+        return {"headers": headers, "centres": centres}[name](fixed, moving)
+    return moments(*(image.at(float(image.grid.extent.max()) / _ROUGH) for image in (fixed, moving)))
 
 
 def searched(fixed: Scaled, moving: Scaled, sizes: bool) -> tuple[Linear, Found]:

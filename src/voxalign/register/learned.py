@@ -181,8 +181,9 @@ class _Pair:
         return register(self.fixed, self.moving, settings, initial, _part(self.on_step, 0.0, _LINEAR_SHARE))
 
     def _plain(self, rule: str) -> Transform:
-        scaled = (scale(image) for image in (self.fixed, self.moving))
-        return initialise.start(*scaled, self.settings.initial if self.settings.initial in initialise.PLAIN else rule)
+        rule = self.settings.initial if self.settings.initial in initialise.PLAIN else rule
+        plain = rule in initialise.OF_GRIDS
+        return initialise.start(*(image if plain else scale(image) for image in (self.fixed, self.moving)), rule)
 
     def ended(self, start: Registration, transform: Transform, note: str, device: str, step: Step) -> Registration:
         """A result that goes on from ``start``."""

@@ -35,7 +35,7 @@ class Recipe:
     widths : features of each level of the network, finest first.
     kernel, convolutions : edge of the convolutions, voxels, and how many a level.
     hidden : features of a pyramid's decoder at each level, where most of its parameters are.
-    looks : how often each level of a pyramid looks and warps, finest first; the last number serves all coarser ones.
+    looks : how often each level of a pyramid looks and warps, finest first (0: not at all); the last number serves all coarser ones.
     conditioned : smoothness is an input of the network, chosen when it predicts; training draws it of 1/4 to 4.
     antisymmetric : swapping the images inverts the map exactly (the pyramid always does).
     spacing : mm of the common grid; 0 takes the median of the images.

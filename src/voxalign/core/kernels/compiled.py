@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.machinery
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from .threads import split
 
 I64, I32, F32, F64, PTR = ctypes.c_int64, ctypes.c_int32, ctypes.c_float, ctypes.c_double, ctypes.c_void_p
 _MODES = {"linear": 0, "nearest": 1, "label": 2}
+_WORTH = 32768  # voxels of which something simple is computed, and that are worth a thread
 _BLOCK = 4  # planes a block of the LNCC sweeps holds
 _MOST_TAPS, _MOST_RADIUS = 129, 16  # what the compiled filters and windows have room for
 
@@ -38,6 +40,7 @@ _SIGNATURES = {
     "vx_pull": [PTR, I32, I32, _Shape, PTR, _Shape, PTR, PTR, PTR, I32, F64, PTR, _Shape],
     "vx_sample": [PTR, I32, I32, _Shape, PTR, I64, I32, F64, PTR],
     "vx_warp": [PTR, _Shape, PTR, PTR, _Shape],
+    "vx_warp_features": [PTR, I32, _Shape, PTR, PTR, _Shape],
     "vx_filter": [PTR, I32, _Shape, PTR, I32, PTR, I32, PTR, I32, I32, PTR],
     "vx_lncc_fit": [PTR, PTR, PTR, PTR, PTR, _Shape, _Three, _Weights, F32, F32, PTR, PTR],
     "vx_lncc_fit_sums": [PTR, PTR, PTR, PTR, _Shape, _Three, _Weights, F32, F32, PTR, PTR],
@@ -178,19 +181,28 @@ def pull(data: NDArray, shape: tuple[int, ...], matrix: NDArray, field: tuple | 
         linear[3 - len(shape):, 3 - len(shape):] = field[2]
     _run("vx_pull", values, whole, len(data), _shape(data.shape[1:]), u, _shape(u.shape[-len(shape):] if u is not None else shape),
          _lift(np.asarray(matrix, np.float64)), after, linear, _MODES[interpolation], outside, out, _shape(shape),
-         over=_rows(shape), grain=64)
+         over=_rows(shape), grain=_share(shape, 2 * len(data)))
     return out.astype(data.dtype, copy=False) if interpolation != "linear" else out
 
 
 def _rows(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape[:-1]))
+    return math.prod(shape[:-1])
+
+
+def _share(shape: tuple[int, ...], work: int = 1) -> int:
+    """Rows that are worth a thread, ``work`` being what is done at a voxel: handing out a part takes some 30 microseconds."""
+    return max(_WORTH // (shape[-1] * max(work, 1)), 1)
 
 
 def warp(image: NDArray, u: NDArray, out: NDArray | None = None, within: NDArray | None = None) -> NDArray:
     """See `reference.warp`."""
-    shape = u.shape[1:]
-    out = np.empty(shape, np.float32) if out is None else out
-    _run("vx_warp", _f32(image), _shape(image.shape), _field(u), out, _shape(shape, within), over=_rows(shape), grain=16)
+    shape, has_channels = u.shape[1:], image.ndim > len(u)
+    out = np.empty((*image.shape[:has_channels], *shape), np.float32) if out is None else out
+    rest = _shape(image.shape[has_channels:]), _field(u), out, _shape(shape, within)
+    if has_channels:
+        _run("vx_warp_features", _f32(np.moveaxis(image, 0, -1)), len(image), *rest, over=_rows(shape), grain=_share(shape, len(image)))
+    else:
+        _run("vx_warp", _f32(image), *rest, over=_rows(shape), grain=_share(shape, 4))
     return out
 
 
@@ -293,7 +305,7 @@ def step(force: NDArray, weights, length: float, damping: float, longest: float,
     shape = force.shape[1:]
     out = _room(out, 3, shape)
     _run("vx_step", _f32(force), _shape(shape, within), _f32(_three(weights, 0.0)), length, damping, longest, out,
-         over=_rows(shape), grain=64)
+         over=_rows(shape), grain=_share(shape))
     return _unfield(out, dim)
 
 
@@ -310,7 +322,7 @@ def compose_near(first: NDArray, second: NDArray, out: NDArray | None = None, wi
 def _compose(name: str, first: NDArray, second: NDArray, out: NDArray | None, within: NDArray | None = None) -> NDArray:
     a, b, shape = _field(first), _field(second), first.shape[1:]
     out = _room(out, 3, shape)
-    _run(name, a, b, _shape(shape, within), out, over=_rows(shape), grain=16)
+    _run(name, a, b, _shape(shape, within), out, over=_rows(shape), grain=_share(shape, 4))
     return _unfield(out, len(first))
 
 
@@ -325,10 +337,10 @@ def relax_volume(u: NDArray, weights, amount: float, out: NDArray | None = None,
     """See `reference.relax_volume`; ``out`` may be ``u`` itself."""
     shape, dim, rows = _shape(u.shape[1:], within), len(u), _rows(u.shape[1:])
     a, change = _field(u), np.empty(u.shape[1:], np.float32)
-    _run("vx_divergence", a, shape, change, over=rows, grain=16)
+    _run("vx_divergence", a, shape, change, over=rows, grain=_share(u.shape[1:]))
     if out is not u or a is not u:
         a = _copied(a, _room(out, 3, u.shape[1:]), within)
-    _run("vx_add_gradient", change, shape, _f32(_three(weights, 0.0)), amount, a, over=rows, grain=16)
+    _run("vx_add_gradient", change, shape, _f32(_three(weights, 0.0)), amount, a, over=rows, grain=_share(u.shape[1:]))
     return _unfield(a, dim)
 
 
@@ -349,7 +361,7 @@ def exponentiate(velocity: NDArray, squarings: int = 7) -> NDArray:
 def jacobian_determinant(u: NDArray) -> NDArray:
     """See `reference.jacobian_determinant`."""
     out = np.empty(u.shape[1:], np.float32)
-    _run("vx_jacobian", _field(u), _shape(u.shape[1:]), out, over=_rows(u.shape[1:]), grain=16)
+    _run("vx_jacobian", _field(u), _shape(u.shape[1:]), out, over=_rows(u.shape[1:]), grain=_share(u.shape[1:], 4))
     return out
 
 
@@ -358,7 +370,7 @@ def invert(u: NDArray, tolerance: float = 1e-3, steps: int = 60) -> NDArray:
     shape = u.shape[1:]
     a = _field(u)
     out, residual = np.empty_like(a), np.empty(_rows(shape), np.float32)
-    _run("vx_invert", a, _shape(shape), tolerance, steps, out, residual, over=_rows(shape), grain=16)
+    _run("vx_invert", a, _shape(shape), tolerance, steps, out, residual, over=_rows(shape), grain=_share(shape, 32))
     return _unfield(out, len(u))
 
 
@@ -507,7 +519,7 @@ def correlation(one: NDArray, other: NDArray, radius) -> NDArray:
     out = np.empty((*one.shape[:-dim - 1], len(reference.offsets(radius)), *one.shape[-dim:]), np.float32)
     for index in np.ndindex(one.shape[:-dim - 1]):
         _run("vx_correlation", one[index], other[index], one.shape[-dim - 1], _shape(one.shape[-dim:]), _Three(*_three(radius, 0)),
-             out[index], over=_rows(one.shape[-dim:]), grain=16)
+             out[index], over=_rows(one.shape[-dim:]), grain=_share(one.shape[-dim:], out.shape[-dim - 1] * one.shape[-dim - 1] // 32))
     return out
 
 
@@ -517,5 +529,6 @@ def neighbours(weights: NDArray, values: NDArray, radius, mirrored: bool = False
     out = np.empty(values.shape, np.float32)
     for index in np.ndindex(values.shape[:-dim - 1]):
         _run("vx_neighbours", weights[index], values[index], values.shape[-dim - 1], _shape(values.shape[-dim:]),
-             _Three(*_three(radius, 0)), mirrored, out[index], over=_rows(values.shape[-dim:]), grain=16)
+             _Three(*_three(radius, 0)), mirrored, out[index], over=_rows(values.shape[-dim:]),
+             grain=_share(values.shape[-dim:], weights.shape[-dim - 1] * values.shape[-dim - 1] // 8))
     return out

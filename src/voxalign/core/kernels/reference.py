@@ -196,8 +196,9 @@ def _solve(matrices: NDArray, values: NDArray) -> NDArray[np.float64]:
 
 
 def warp(image: NDArray, u: NDArray, out: NDArray | None = None, within: NDArray | None = None) -> NDArray[np.float32]:
-    """``image(x + u(x))`` for every x, (*shape) and (D, *out) -> (*out); edge values continue outside."""
-    return _kept(_read(image[None], _lattice(u.shape[1:]) + u)[0].astype(np.float32), out, within)
+    """``image(x + u(x))`` for every x, (*shape) and (D, *out) -> (*out), or (C, *shape) -> (C, *out); edge values continue outside."""
+    moved = _read(image.reshape(-1, *image.shape[-len(u):]), _lattice(u.shape[1:]) + u).astype(np.float32)
+    return _kept(moved.reshape(*image.shape[:-len(u)], *u.shape[1:]), out, within)
 
 
 # ---------------------------------------------------------------- filters

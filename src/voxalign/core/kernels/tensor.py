@@ -157,7 +157,8 @@ def _spread(positions: list[Tensor], shape: Sequence[int]) -> list[Tensor]:
 
 def warp(image: Tensor, u: Tensor, out: Tensor | None = None, within: Tensor | None = None) -> Tensor:
     """See `reference.warp`; exact gradients in the image and in the displacement."""
-    return _kept(_read(image[None], _moved_lattice(u))[0], out, within)
+    moved = _read(image.reshape(-1, *image.shape[-len(u):]), _moved_lattice(u))
+    return _kept(moved.reshape(*image.shape[:-len(u)], *u.shape[1:]), out, within)
 
 
 # ---------------------------------------------------------------- displacement fields, in voxels of their own grid

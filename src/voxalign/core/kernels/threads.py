@@ -18,9 +18,11 @@ def available() -> int:
 def set_threads(count: int | None) -> None:
     """Use ``count`` threads in kernels from now on (None: as many as there are processors). Results do not depend on it."""
     global _pool, _count
-    if _pool is not None:
+    wanted = max(int(count), 1) if count else 0
+    if wanted != _count and _pool is not None:
         _pool.shutdown()
-    _pool, _count = None, max(int(count), 1) if count else 0
+        _pool = None
+    _count = wanted
 
 
 def get_threads() -> int:

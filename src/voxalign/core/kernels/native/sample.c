@@ -165,3 +165,30 @@ API void vx_warp(const float *image, Shape s, const float *u, float *out, Shape 
     }
     free(r.at);
 }
+
+/* the same for features side by side, (n0, n1, n2, C), written as (C, *o) */
+API void vx_warp_features(const float *image, i32 channels, Shape s, const float *u, float *out, Shape o, i64 a, i64 b)
+{
+    const i64 size = (i64)o.n0 * o.n1 * o.n2, c = channels;
+    const i64 s0 = stride0(s) * c, s1 = stride1(s) * c, s2 = stride2(s) * c;
+    float *read = malloc((size_t)(o.n2 * c + 1) * sizeof(float));
+    for (i64 row = a; row < b; row++) {
+        const float z = (float)(row / o.n1), y = (float)(row % o.n1);
+        const float *restrict u0 = u + row * o.n2, *restrict u1 = u0 + size, *restrict u2 = u1 + size;
+        const Span p = span(o, row);
+        for (i32 x = p.lo; x < p.hi; x++) {
+            float w0, w1, w2;
+            i64 i = (i64)cell(z + u0[x], s.n0, &w0) * s.n1;
+            i = (i + cell(y + u1[x], s.n1, &w1)) * s.n2;
+            const float *restrict f = image + (i + cell((float)x + u2[x], s.n2, &w2)) * c;
+            const float v0 = 1.f - w0, v1 = 1.f - w1, v2 = 1.f - w2, h = v1 * v2, j = v1 * w2, k = w1 * v2, l = w1 * w2;
+            float *restrict t = read + x * c;
+            SIMD for (i64 n = 0; n < c; n++)
+                t[n] = v0 * (h * f[n] + j * f[n + s2] + k * f[n + s1] + l * f[n + s1 + s2])
+                     + w0 * (h * f[n + s0] + j * f[n + s0 + s2] + k * f[n + s0 + s1] + l * f[n + s0 + s1 + s2]);
+        }
+        for (i64 n = 0; n < c; n++)
+            for (i32 x = p.lo; x < p.hi; x++) out[n * size + row * o.n2 + x] = read[x * c + n];
+    }
+    free(read);
+}
