@@ -13,6 +13,7 @@ PRESETS: dict[str, dict] = {
     "affine": {"transform": "affine"},
     "multimodal": {"loss": "mi + mind"},
     "brain": {"smoothness": 0.6, "iterations": (20, 20, 20, 12), "window": (1, 1, 1, 1, 1, 1, 4, 8)},
+    "follow-up": {"body": "one", "iterations": (20,)},
     "mouse": {"smoothness": 2.0},
     "lung-ct": {"smoothness": 0.7, "loss": "lncc", "iterations": (40, 40, 40, 20)},
     "abdomen": {"smoothness": 1.5},

@@ -102,6 +102,7 @@ class _Run:
             found = self._linear(known if known is not None else self._start())
         if self.settings.transform != "deformable":
             return found
+        self._look_closer(found)
         if self.settings.begin == "discrete":
             found = compose([self._far(found), found])
         return compose([self._deformable(found), found])
@@ -126,10 +127,11 @@ class _Run:
         poses = symmetric.halves(symmetric.mean_linear(there, other._linear(there.inverse())))
         if self.settings.transform != "deformable":
             return symmetric.Meeting(poses)
+        self._look_closer(there)
         grid = common_grid((self.fixed, self.moving), poses, self.settings.spacing)
         channels = [self._halfway_channel(term, grid, poses) for term in self._bending_terms()]
         steps = self._steps_per_level(grid)
-        regularity = deformable.Regularity.of(self._smoothness())
+        regularity = self._regularity()
         last = self._told(symmetric.optimise(channels, steps, regularity), steps, grid)
         return symmetric.Meeting(poses, tuple(deformable.as_transform(u, last.grid) for u in last.displacements))
 
@@ -194,7 +196,7 @@ class _Run:
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
         grid, steps = fixed.grid, self._steps_per_level(fixed.grid)
         channels = [self._channel(term, fixed, start) for term in self._bending_terms()] + self.guide.channels(grid, start, len(steps))
-        regularity = deformable.Regularity.of(self._smoothness())
+        regularity = self._regularity()
         del self.fixed, self.moving, self._features  # large, and not needed any more
         going = deformable.optimise(channels, steps, regularity, self.guide.constraints(start), self.settings.optimiser)
         last = self._told(going, steps, grid)
@@ -259,6 +261,28 @@ class _Run:
         more = " (and mind for the deformation)" if name == "mi" and self.settings.transform == "deformable" else ""
         self.notes.append(f"loss {name} chosen{more}: the images look like {kind} (likeness {alike:.2f})")
         return name
+
+    def _look_closer(self, start: Transform) -> None:
+        """What can be told only when the images lie on each other: whether they are of one modality all the same, and of one body."""
+        ours = self.settings.loss == "auto" and self.terms == (Term("lncc"),)
+        close = modality.closeness(self.fixed, self.moving, start, self._coarse / 2) if ours else 1.0
+        if close < modality.CLOSE:
+            self.terms = (Term("mi"),)
+            self.notes.append(f"loss mi and mind for the deformation: looked at closely, the images are of two modalities ({close:.2f})")
+        if self._one_body(start):
+            self.looks = "follow-up", "one body twice"
+
+    def _one_body(self, start: Transform) -> bool:
+        if self.settings.body != "auto":
+            return self.settings.body == "one"
+        told_by_nothing_else = self.terms == (Term("lncc"),) and self.looks[0] in ("default", "brain")
+        return told_by_nothing_else and modality.likeness(self.fixed, self.moving, start, self._coarse) > modality.SAME
+
+    def _regularity(self) -> deformable.Regularity:
+        """How smooth the deformation is kept."""
+        smoothness = self._smoothness()
+        one = self.looks[0] == "follow-up"
+        return deformable.Regularity.one_body(smoothness) if one else deformable.Regularity.of(smoothness)
 
     def _smoothness(self) -> float:
         """The smoothness asked for, or the one that suits what the images show."""

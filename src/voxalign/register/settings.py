@@ -28,6 +28,8 @@ class Settings:
     direction : ``forward`` deforms the moving image onto the fixed one; ``symmetric`` both until they meet halfway, in twice the time and
         memory: swapping the images then inverts the map.
     begin : where the deformation begins: at ``zero``, or for what moves far at the best of many whole displacements (``discrete``).
+    body : whether the images show ``one`` body twice, whose deformation is smooth and followed to the end, or ``two``, whose shapes are
+        not to be had in full; ``auto`` takes them for one if they are nearly alike.
     smoothness : of the deformation; 1 is usual, 2 is stiffer, 0.5 softer. None takes what suits the two images, and says so.
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);
@@ -47,6 +49,7 @@ class Settings:
     optimiser: Optimiser = "gauss-newton"
     direction: Literal["forward", "symmetric"] = "forward"
     begin: Literal["zero", "discrete"] = "zero"
+    body: Literal["auto", "one", "two"] = "auto"
     smoothness: float | None = None
     spacing: float | None = None
     iterations: tuple[int, ...] | None = None

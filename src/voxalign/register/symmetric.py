@@ -107,7 +107,7 @@ def _meet(sides: tuple[Level, Level], maps: list[NDArray], steps: int) -> Iterat
         values.append((_force(*sides, *maps) + _force(*sides[::-1], *maps[::-1])) / 2)
         maps[:] = [side.move(u) for side, u in zip(sides, maps, strict=True)]
         yield values[-1]
-        if stalled(values):
+        if stalled(values, sides[0].regularity.patience):
             return
 
 
