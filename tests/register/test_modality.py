@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from voxalign import Image
-from voxalign.phantom import Motion, head_pair, thorax_pair
+from voxalign.core import resample
+from voxalign.phantom import Motion, error_mm, head_pair, slice_pair, smooth_deformation, thorax_pair
 from voxalign.register import Settings, register
 from voxalign.transforms import Rigid
 
@@ -42,3 +43,36 @@ def test_other_units_and_another_field_of_view_are_still_one_modality():
     part = (slice(None), *(slice(0, n) for n in (*shape[:2], shape[2] * 3 // 4)))
     half = Image(np.sqrt(np.maximum(pair.moving.data[part], 0)) * 7 + 3, pair.moving.grid.crop((0, 0, 0), [s.stop for s in part[1:]]))
     assert chosen(pair.fixed, half, "search") == "lncc"
+
+
+def notes_of(fixed: Image, moving: Image, **choices) -> str:
+    return " ".join(register(fixed, moving, Settings(**choices)).notes)
+
+
+def test_what_looks_like_one_modality_from_afar_is_looked_at_closely():
+    pair = slice_pair(0, 2.0, "T1", "FLAIR")
+    said = notes_of(pair.fixed, pair.moving)
+    assert "loss lncc chosen" in said and "of two modalities" in said
+    asked = notes_of(pair.fixed, pair.moving, loss="lncc")
+    assert "two modalities" not in asked  # what was asked for is kept
+
+
+def test_of_one_modality_is_so_closely_too():
+    pair = slice_pair(0, 2.0)
+    assert "two modalities" not in notes_of(pair.fixed, pair.moving)
+
+
+# ---------------------------------------------------------------- one body or two
+def test_one_image_bent_is_one_body_and_another_person_is_not():
+    one, other = slice_pair(0, 2.0), slice_pair(5, 2.0)
+    bent = resample(one.fixed, one.fixed.grid, smooth_deformation(one.fixed.grid, 1, 4.0, 20.0))
+    assert "one body twice" in notes_of(one.fixed, bent)
+    assert "one body twice" not in notes_of(one.fixed, other.fixed)
+    assert "one body twice" not in notes_of(one.fixed, bent, body="two")
+
+
+@pytest.mark.parametrize("modality", ["T1", "T2"])
+def test_one_body_said_to_be_one_is_found_more_exactly(modality):
+    pair = head_pair(1, 4.0, "T1", modality)
+    one, two = (register(pair.fixed, pair.moving, Settings(body=body)).transform for body in ("one", "two"))
+    assert error_mm(one, pair.truth, pair.fixed_labels).mean() < 0.95 * error_mm(two, pair.truth, pair.fixed_labels).mean()

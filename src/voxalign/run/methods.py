@@ -47,6 +47,7 @@ PRESETS = {
     "affine": "different size and shear, not deformed",
     "multimodal": "images of different kinds",
     "brain": "brains without skull, between people",
+    "follow-up": "one body seen twice, of one modality or two: scans over time, MR and CT of one patient",
     "mouse": "small animals",
     "lung-ct": "CT of the chest, breathing",
     "abdomen": "CT or MR of the trunk",
