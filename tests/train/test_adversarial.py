@@ -64,7 +64,7 @@ def test_a_critic_alone_brings_people_together(task, tmp_path):
 
 
 def test_what_is_painted_gets_explained(task, tmp_path):
-    before, after, losses = learned(task(**LEARNING | {"task": "generate", "steps": 90, "validate_every": 90, "rate": 1e-2}), tmp_path)
+    before, after, losses = learned(task(**LEARNING | {"task": "generate", "steps": 130, "validate_every": 130, "rate": 1e-2}), tmp_path)
     assert losses["critic"][-10:].mean() < losses["critic"][:10].mean() - 0.03, losses["critic"]
     assert after["explained"] > before["explained"] + 0.2
     assert isinstance(weights.load(tmp_path / loop.WEIGHTS)[0].architecture, nn.Painter)
