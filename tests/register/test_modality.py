@@ -5,7 +5,7 @@ import pytest
 from voxalign import Image
 from voxalign.core import resample
 from voxalign.phantom import Motion, error_mm, head_pair, slice_pair, smooth_deformation, thorax_pair
-from voxalign.register import Settings, register
+from voxalign.register import Settings, modality, register
 from voxalign.transforms import Rigid
 
 FAR = Motion(35.0, (0.2, 0.1, 1.0), (70.0, -50.0, 60.0), 4.0, 60.0)
@@ -55,6 +55,13 @@ def test_what_looks_like_one_modality_from_afar_is_looked_at_closely():
     assert "loss lncc chosen" in said and "of two modalities" in said
     asked = notes_of(pair.fixed, pair.moving, loss="lncc")
     assert "two modalities" not in asked  # what was asked for is kept
+
+
+def test_noise_leaves_a_line_straight_and_another_contrast_bends_it(rng):
+    values = rng.random(5000)
+    assert modality.straightness(values, 2 * values + rng.normal(0, 1, 5000)) > 0.8  # hardly correlated, and by a line
+    assert modality.straightness(values, (values - 0.5) ** 2 + rng.normal(0, 0.02, 5000)) < 0.1
+    assert modality.straightness(values, np.ones(5000)) == modality.straightness(values[:3], values[:3]) == 1
 
 
 def test_of_one_modality_is_so_closely_too():

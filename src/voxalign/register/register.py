@@ -265,10 +265,9 @@ class _Run:
     def _look_closer(self, start: Transform) -> None:
         """What can be told only when the images lie on each other: whether they are of one modality all the same, and of one body."""
         ours = self.settings.loss == "auto" and self.terms == (Term("lncc"),)
-        close = modality.closeness(self.fixed, self.moving, start, self._coarse / 2) if ours else 1.0
-        if close < modality.CLOSE:
+        if ours and modality.two_after_all(self.fixed, self.moving, start, self._coarse / 2):
             self.terms = (Term("mi"),)
-            self.notes.append(f"loss mi and mind for the deformation: looked at closely, the images are of two modalities ({close:.2f})")
+            self.notes.append("loss mi and mind for the deformation: looked at closely, the images are of two modalities")
         if self._one_body(start):
             self.looks = "follow-up", "one body twice"
 
