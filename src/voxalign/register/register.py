@@ -1,7 +1,7 @@
 """The classical method: initialise, then linear, then deformable, coarse to fine."""
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -90,6 +90,7 @@ class _Run:
     history: list[Step] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     confidence: float | None = None
+    regular: Callable[[float], deformable.Regularity] = deformable.Regularity.of  # of a smoothness
     _features: dict[str | None, tuple[Scaled, Scaled]] = field(default_factory=dict)
 
     def align(self, initial: Transform | None) -> Transform:
@@ -131,7 +132,7 @@ class _Run:
         grid = common_grid((self.fixed, self.moving), poses, self.settings.spacing)
         channels = [self._halfway_channel(term, grid, poses) for term in self._bending_terms()]
         steps = self._steps_per_level(grid)
-        regularity = self._regularity()
+        regularity = self.regular(self._smoothness())
         last = self._told(symmetric.optimise(channels, steps, regularity), steps, grid)
         return symmetric.Meeting(poses, tuple(deformable.as_transform(u, last.grid) for u in last.displacements))
 
@@ -196,7 +197,7 @@ class _Run:
         fixed = deformable.working_image(self.fixed, self.settings.spacing)
         grid, steps = fixed.grid, self._steps_per_level(fixed.grid)
         channels = [self._channel(term, fixed, start) for term in self._bending_terms()] + self.guide.channels(grid, start, len(steps))
-        regularity = self._regularity()
+        regularity = self.regular(self._smoothness())
         del self.fixed, self.moving, self._features  # large, and not needed any more
         going = deformable.optimise(channels, steps, regularity, self.guide.constraints(start), self.settings.optimiser)
         last = self._told(going, steps, grid)
@@ -269,19 +270,13 @@ class _Run:
             self.terms = (Term("mi"),)
             self.notes.append("loss mi and mind for the deformation: looked at closely, the images are of two modalities")
         if self._one_body(start):
-            self.looks = "follow-up", "one body twice"
+            self.looks, self.regular = ("follow-up", "one body twice"), deformable.Regularity.one_body
 
     def _one_body(self, start: Transform) -> bool:
         if self.settings.body != "auto":
             return self.settings.body == "one"
         told_by_nothing_else = self.terms == (Term("lncc"),) and self.looks[0] in ("default", "brain")
         return told_by_nothing_else and modality.likeness(self.fixed, self.moving, start, self._coarse) > modality.SAME
-
-    def _regularity(self) -> deformable.Regularity:
-        """How smooth the deformation is kept."""
-        smoothness = self._smoothness()
-        one = self.looks[0] == "follow-up"
-        return deformable.Regularity.one_body(smoothness) if one else deformable.Regularity.of(smoothness)
 
     def _smoothness(self) -> float:
         """The smoothness asked for, or the one that suits what the images show."""
