@@ -1,12 +1,13 @@
 """The training path from end to end: 126 hippocampus crops, divided by person; learned against classical, on people kept aside.
 
     VOXALIGN_TEST_DATA=... python benchmarks/hippocampus.py --out bench-out/hippocampus [--steps 1000] [--pairs 20] [--start WEIGHTS]
+    VOXALIGN_TEST_DATA=... python benchmarks/hippocampus.py --configs training/hippocampus-{large,thin,fast}.yaml
     VOXALIGN_TEST_DATA=... python benchmarks/hippocampus.py --weights WEIGHTS [--pairs 20] [--ways learned]
 
-Trains (or goes on; or takes weights that are there), then registers the same test pairs with method learned and with the engine, and writes
-results.md: Dice as
-`voxalign register` reports it, on the fixed image's own grid, and milliseconds a pair, warm, in process: by the clock, which other
-programs on the machine lengthen, and of the processor.
+Trains (or goes on; by several --configs one after the other, each from the weights of the one before; or takes weights that are there),
+then registers the same test pairs with method learned and with the engine, and writes results.md: Dice as `voxalign register` reports it,
+on the fixed image's own grid, and milliseconds a pair, warm, in process: by the clock, which other programs on the machine lengthen, and of
+the processor.
 """
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ import voxalign as vx
 from voxalign.metrics import dice_by_label
 from voxalign.nn import count, weights
 from voxalign.run.train import Training, recipe_of, train_files
+from voxalign.train.recipe import Recipe
 from voxalign.train.table import pairs_of, read, some, split
 
 CHOICES = ("start=centres", "label_weight=2", "rate=0.002", "validate_every=50", "pairs_validated=8", "device=cpu")
@@ -30,7 +32,8 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--data", type=Path, default=Path(os.environ.get("VOXALIGN_TEST_DATA", ".")) / "hippocampus")
     words.add_argument("--out", type=Path, default=Path("bench-out/hippocampus"))
-    words.add_argument("--steps", type=int, default=1000)
+    words.add_argument("--configs", type=Path, nargs="+", default=[])
+    words.add_argument("--steps", type=int)
     words.add_argument("--pairs", type=int, default=20)
     words.add_argument("--threads", type=int, default=0)
     words.add_argument("--set", action="append", default=[])
@@ -38,15 +41,31 @@ def main() -> None:
     words.add_argument("--weights", type=Path)
     words.add_argument("--ways", nargs="+")
     given = words.parse_args()
-    recipe = recipe_of({"steps": given.steps, "threads": given.threads}, [*CHOICES, *given.set])
     given.out.mkdir(parents=True, exist_ok=True)
-    trained = about(given.weights) if given.weights else train_files(
-        Training(given.out / "run", recipe, given.data, start=given.start),
-        lambda p: print(f"\r{p.step} {p.scores.get('dice', 0):.4f}", end="", flush=True))
-    rows = compare(given.data, recipe, given.weights or given.out / "run" / trained["weights"], given.pairs, given.ways)
-    (given.out / "results.json").write_text(json.dumps({"training": trained, "pairs": rows}, indent=1))
-    (given.out / "results.md").write_text(table(rows, trained))
-    print("\n" + table(rows, trained))
+    recipes = recipes_of(given)
+    record, file = (about(given.weights), given.weights) if given.weights else trained(given, recipes)
+    rows = compare(given.data, list(recipes.values())[-1], file, given.pairs, given.ways)
+    (given.out / "results.json").write_text(json.dumps({"training": record, "pairs": rows}, indent=1))
+    (given.out / "results.md").write_text(table(rows, record))
+    print("\n" + table(rows, record))
+
+
+def recipes_of(given: argparse.Namespace) -> dict[str, Recipe]:
+    """One after the other, by the name of its folder."""
+    flags = {"steps": given.steps, "threads": given.threads}
+    if not given.configs:
+        return {"run": recipe_of(flags | {"steps": given.steps or 1000}, [*CHOICES, *given.set])}
+    return {file.stem: recipe_of(flags, given.set, file) for file in given.configs}
+
+
+def trained(given: argparse.Namespace, recipes: dict[str, Recipe]) -> tuple[dict, Path]:
+    """What the last training records, and its weights; each begins with the weights of the one before."""
+    file = given.start
+    for name, recipe in recipes.items():
+        record = train_files(Training(given.out / name, recipe, given.data, start=file),
+                             lambda p, name=name: print(f"\r{name} {p.step} {p.scores.get('dice', 0):.4f}", end="", flush=True))
+        file = given.out / name / record["weights"]
+    return record, file
 
 
 def about(file: Path) -> dict:

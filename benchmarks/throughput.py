@@ -7,7 +7,8 @@ doi:10.1016/j.media.2019.07.006) in torch alone: a U-Net on stacked images, a st
 linear warping, squared correlation in windows of nine voxels by convolution with ones (or squared differences), squared slopes, Adam. Ours
 is `train.loop.train` with a recipe of the same loss, window and weights, and does besides what every training of ours does: pairs from a
 table, EMA, clipping, a check of the loss (and with --augment new deformations and intensities). Both see the same images, kept in memory.
-Rounds of both follow each other, and the fastest step of each counts, so that what else the machine does weighs on neither alone.
+Rounds of both follow each other, and the fastest step of each counts, so that what else the machine does weighs on neither alone. Without
+--precisions: float32, and bfloat16 where the device computes in it itself.
 """
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ from torch.nn import functional
 
 import voxalign as vx
 from voxalign.nn import UNet, build, count
+from voxalign.nn.predict import has_bfloat16
 from voxalign.train import catalogue, loop, source, table
 from voxalign.train.recipe import Recipe, architecture
 
@@ -150,12 +152,17 @@ def written(folder: Path, size: int, dim: int) -> Path:
     return folder
 
 
+def native(device: str) -> list[str]:
+    """The precisions that a device computes in itself."""
+    return ["float32"] + ["bfloat16"] * has_bfloat16(torch.device(device))
+
+
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--sizes", type=int, nargs="+", default=[64, 96])
     words.add_argument("--dim", type=int, default=3)
     words.add_argument("--devices", nargs="+", default=["cpu"])
-    words.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
+    words.add_argument("--precisions", nargs="+", choices=["float32", "bfloat16"])
     words.add_argument("--losses", nargs="+", default=["lncc", "mse"])
     words.add_argument("--augment", type=float, default=0.0)
     words.add_argument("--steps", type=int, default=8)
@@ -168,7 +175,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = {size: written(Path(folder) / str(size), size, given.dim) for size in given.sizes}
         for device in given.devices:
-            for precision in given.precisions:
+            for precision in given.precisions or native(device):
                 for loss in given.losses:
                     for size in given.sizes:
                         case = Case(size, given.dim, device, precision, loss, given.augment)

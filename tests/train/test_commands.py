@@ -5,15 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from people import TINY
 from safetensors.torch import load_file
 
-from voxalign import InputError, UsageError
+from voxalign import InputError, InputWarning, UsageError
 from voxalign.cli.main import main
+from voxalign.nn import weights
 from voxalign.run import train as runs
-from voxalign.train import loop
+from voxalign.train import loop, processes
 from voxalign.train.recipe import Recipe
 
 SETS = [word for key, value in TINY.items() if key not in ("threads", "device") for word in
@@ -74,6 +76,38 @@ def test_two_processes_give_what_one_gives(data_folder, tmp_path):
     done = subprocess.run([*start, *command(data_folder, tmp_path / "two", *more)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert same(tensors(tmp_path / "one"), tensors(tmp_path / "two"))
+
+
+def test_a_precision_that_the_device_only_imitates_is_said(data_folder, tmp_path, monkeypatch):
+    job = runs.Training(tmp_path / "run", Recipe(**(TINY | {"steps": 1, "precision": "bfloat16"})), data_folder)
+    monkeypatch.setattr(processes, "has_bfloat16", lambda device: device.type != "cpu")
+    with pytest.warns(InputWarning, match="'bfloat16' was asked for"):
+        runs.train_files(job)
+    monkeypatch.setattr(processes, "has_bfloat16", lambda device: device.type == "cpu")
+    assert runs.train_files(job)["steps"] == 1  # warnings are errors
+
+
+CONFIGS = Path(__file__).parents[2] / "training"
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_recipes_that_come_along_are_recipes(file):
+    from voxalign.nn import build
+    from voxalign.train.recipe import architecture
+
+    recipe = runs.recipe_of(file=file)
+    assert recipe != Recipe() and build(architecture(recipe, len(recipe.shape) or 3, 1))
+
+
+def test_a_large_network_is_thinned_and_loses_its_finest_level(data_folder, tmp_path):
+    """The three steps of the hippocampus set, each from the weights of the one before."""
+    start = None
+    for name in ("large", "thin", "fast"):
+        recipe = runs.recipe_of(TINY | {"steps": 1}, file=CONFIGS / f"hippocampus-{name}.yaml")
+        record = runs.train_files(runs.Training(tmp_path / name, recipe, data_folder, start=start))
+        start = tmp_path / name / record["weights"]
+    network, _ = weights.load(start)
+    assert network.architecture.hidden == 16 and network.architecture.looks == (0, 3, 3)
 
 
 def test_an_atlas_and_privacy(data_folder, tmp_path):

@@ -38,8 +38,15 @@ def quickest(device: torch.device) -> str:
     """The precision that ``auto`` means on a device."""
     if device.type == "cuda":
         return "half"
-    native = getattr(torch.cpu, "_is_amx_tile_supported", bool)() or getattr(torch.cpu, "_is_avx512_bf16_supported", bool)()
-    return "bfloat16" if device.type == "cpu" and native else "full"
+    return "bfloat16" if has_bfloat16(device) else "full"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself; one that imitates it takes many times as long as in float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    tiles, vectors = (getattr(torch.cpu, name, bool) for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"))
+    return device.type == "cpu" and (tiles() or vectors())
 
 
 @contextmanager

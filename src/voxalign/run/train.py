@@ -119,6 +119,7 @@ def train_files(job: Training, on_step: Callable[[Any], None] | None = None) -> 
     from ..train import processes
 
     device, began = processes.device(job.recipe.device, job.recipe.threads), time.perf_counter()
+    processes.check_precision(job.recipe.precision, device)
     with processes.crew(device) as crew:
         if not crew.leads:
             return _train(job, device, crew, None)

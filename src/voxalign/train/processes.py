@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, distributed
 
 from ..core import InputWarning, UsageError
+from ..nn.predict import has_bfloat16
 
 
 def device(wanted: str, threads: int = 0) -> str:
@@ -25,6 +26,13 @@ def device(wanted: str, threads: int = 0) -> str:
     if wanted == "cuda":
         warnings.warn("device 'cuda' was asked for and torch finds no GPU it can use: the CPU is used", InputWarning, stacklevel=2)
     return "cpu"
+
+
+def check_precision(precision: str, device: str) -> None:
+    """Warn of one that this device only imitates."""
+    if precision == "bfloat16" and not has_bfloat16(torch.device(device)):
+        warnings.warn("precision 'bfloat16' was asked for and this device does not compute in it: a step takes many times as long as in "
+                      "float32", InputWarning, stacklevel=2)
 
 
 @dataclass(frozen=True)
