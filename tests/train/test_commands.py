@@ -58,6 +58,7 @@ def test_killed_and_started_again_gives_the_same_bits(data_folder, tmp_path):
     with pytest.warns(match="lock left by"):
         runs.train_files(job(data_folder, tmp_path / "killed", *more))
     assert same(tensors(tmp_path / "whole"), tensors(tmp_path / "killed"))
+    assert len({(tmp_path / name / loop.WEIGHTS).read_bytes() for name in ("whole", "killed")}) == 1
 
 
 def job(data, out, *more: str) -> runs.Training:
@@ -75,6 +76,7 @@ def test_two_processes_give_what_one_gives(data_folder, tmp_path):
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "voxalign"]
     done = subprocess.run([*start, *command(data_folder, tmp_path / "two", *more)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert done.stdout.count("best_step") == 1
     assert same(tensors(tmp_path / "one"), tensors(tmp_path / "two"))
 
 
@@ -91,6 +93,22 @@ CONFIGS = Path(__file__).parents[2] / "training"
 
 
 @pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_off_a_terminal_a_line_for_each_validation_and_the_way_to_the_weights(data_folder, tmp_path, capsys):
+    assert main(command(data_folder, tmp_path / "run")) == 0
+    said = capsys.readouterr()
+    lines = said.err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["step 3 of 6", "step 6 of 6"] and "dice 0" in lines[0] and "0 s left" in lines[1]
+    assert str(tmp_path / "run" / loop.WEIGHTS) in said.out
+    assert main(command(data_folder, tmp_path / "run")) == 0 and not capsys.readouterr().err
+
+
+def test_the_scores_recorded_are_those_of_the_weights_kept(data_folder, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.75, 0.25, 1.0])
+    monkeypatch.setattr("voxalign.train.tasks.Registration.scores", lambda *_: {"score": next(scores)})
+    record = runs.train_files(runs.Training(tmp_path, Recipe(**(TINY | {"steps": 3, "validate_every": 1})), data_folder))
+    assert record["best_step"] == record["validation"]["step"] == 2 and record["validation"]["score"] == 0.75
+
+
 def test_the_recipes_that_come_along_are_recipes(file):
     from voxalign.nn import build
     from voxalign.train.recipe import architecture

@@ -15,7 +15,7 @@ def test_tensorboard_shows_numbers_pictures_and_weights(data_folder, tmp_path):
 
     train_files(Training(tmp_path, Recipe(**(TINY | {"steps": 2, "validate_every": 1})), data_folder, tensorboard=True))
     seen = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Tags()
-    assert {"loss/image", "loss/labels", "validation/dice"} <= set(seen["scalars"])
+    assert {"loss/image", "loss/labels", "validation/dice", "step/rate"} <= set(seen["scalars"])
     assert {"fixed", "moving", "moved"} <= set(seen["images"]) and seen["histograms"]
 
 

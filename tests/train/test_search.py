@@ -1,10 +1,12 @@
 """``voxalign search``: trainings compared."""
 import json
+import shutil
 
 import pytest
 from people import TINY
 
-from voxalign import UsageError
+from voxalign import InputWarning, UsageError
+from voxalign.cli.main import main
 from voxalign.run import search
 from voxalign.run.train import Training
 from voxalign.train.recipe import Recipe
@@ -24,6 +26,22 @@ def test_a_grid_tries_every_combination_once(data_folder, tmp_path, monkeypatch)
     assert json.loads((tmp_path / "search.json").read_text()) == found and (tmp_path / "search.png").stat().st_size > 1000
     monkeypatch.setattr(search, "train_files", None)  # nothing is trained again
     assert search.search_files(job(data_folder, tmp_path), axes) == found
+
+
+def test_trials_that_minimise_different_things_are_not_compared_silently(data_folder, tmp_path):
+    bare = tmp_path / "images"
+    shutil.copytree(data_folder / "images", bare / "images")
+    with pytest.warns(InputWarning, match="differ in smoothness"):
+        search.search_files(job(bare, tmp_path / "a", steps=1), [search.axis("smoothness=0.5|1")])
+    search.search_files(job(bare, tmp_path / "b", steps=1), [search.axis("rate=0.001|0.01")])  # warnings are errors
+    search.search_files(job(data_folder, tmp_path / "c", steps=1), [search.axis("smoothness=0.5|1")])
+
+
+def test_what_is_printed(data_folder, tmp_path, capsys):
+    sets = [word for key, value in TINY.items() for word in ("--set", f"{key}={'x'.join(map(str, value)) if key == 'widths' else value}")]
+    assert main(["search", "--data", str(data_folder), "--out", str(tmp_path), *sets, "--steps", "1", "--try", "widths=8x8|4x8"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("trial ") and "widths=4x8" in out and str(tmp_path / search.PLOT) in out
 
 
 def test_a_study_gives_hopeless_trials_up(data_folder, tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def say_table(rows: Mapping[str, Any], indent: int = 0) -> None:
 
 
 def _worded(value: Any) -> str:
-    if value is None or value == []:
+    if value is None or value in ([], {}):
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
@@ -57,7 +57,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._start = self._last = time.monotonic()
-        self._shown = 0
+        self._shown, self._before = 0, 0.0  # letters on the line; part of the work that was done before this began
         self._on = sys.stderr.isatty()
 
     def __call__(self, step: Any) -> None:
@@ -66,8 +66,11 @@ class Progress:
         if not self._on or now - self._last < 0.1:
             return
         self._last = now
-        left = (now - self._start) * (1 - step.fraction) / max(step.fraction, 1e-3)
-        self._show(f"{step.stage:<10} {step.fraction:4.0%}  {_duration(left)} left")
+        self._show(f"{step.stage:<10} {step.fraction:4.0%}  {self._left(step.fraction)} left")
+
+    def _left(self, fraction: float) -> str:
+        """The time until all is done."""
+        return _duration((time.monotonic() - self._start) * (1 - fraction) / max(fraction - self._before, 1e-3))
 
     def close(self) -> None:
         """Clear the line."""

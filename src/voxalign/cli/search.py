@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from . import options, train
 from .output import Progress, say_json
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..run.resources import limit_threads
 
     limit_threads(arguments.threads or 0)
-    from ..run.search import axis, search_files
+    from ..run.search import PLOT, RESULTS, axis, search_files
     from ..run.train import Training
 
     with closing(Progress()) as progress:
@@ -39,6 +40,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         say_json(content)
         return 0
+    print(f"{'trial':>5}  {'score':>8}  {'state':<8}  {'steps':>6}  choices")
     for row in content["trials"]:
-        print(f"{row['number']:>4}  {row['score']:.4f}  {row['state']:<8}  " + ", ".join(f"{k}={v}" for k, v in row["choices"].items()))
+        choices = ", ".join(map(_choice, row["choices"].items()))
+        print(f"{row['number']:>5}  {row['score']:>8.4f}  {row['state']:<8}  {row['steps']:>6}  {choices}")
+    print(f"compared in {arguments.out / RESULTS} and {arguments.out / PLOT}")
     return 0
+
+
+def _choice(pair: tuple[str, Any]) -> str:
+    """As it is given with --set."""
+    key, value = pair
+    return f"{key}={f'{value:.3g}' if isinstance(value, float) else 'x'.join(map(str, value)) if isinstance(value, list) else value}"

@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from . import options
 from .output import Progress, say_json, say_table
@@ -44,6 +46,32 @@ def choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the recipe; repeatable")
 
 
+class Diary(Progress):
+    """On a terminal one line; off one, where the output of a long training is read later, a line for each validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began, self._said = False, None
+
+    def __call__(self, step: Any) -> None:
+        """Show a step."""
+        if not self._began:
+            self._began, self._before = True, step.fraction * (1 - 1 / step.step)
+        super().__call__(step)
+        fresh = step.scores is not self._said and "step" not in step.scores  # those of an earlier run name their step
+        if fresh and step.scores and not self._on:
+            self._said, steps = step.scores, round(step.step / step.fraction)
+            print(f"step {step.step} of {steps}: {_scored(step)}, {self._left(step.fraction)} left", file=sys.stderr, flush=True)
+
+
+def _scored(step: Any) -> str:
+    """The loss of a step and what tells how good the network is, with what it was before."""
+    scores = step.scores
+    told = [name for name in scores if f"{name}_before" in scores]
+    words = [f"{name} {scores[name]:.4g} (before {scores[name + '_before']:.4g})" for name in told]
+    return ", ".join([f"loss {sum(step.losses.values()):.4g}", *words])
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train, and print scores and where the weights are."""
     from ..run.resources import limit_threads
@@ -57,10 +85,18 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         job = Training(arguments.out, recipe(arguments), arguments.data, arguments.atlas, arguments.atlas_labels, arguments.start,
                        arguments.translator, arguments.tensorboard, arguments.profile, arguments.overwrite)
-        with closing(Progress()) as progress:
+        with closing(Diary()) as progress:
             content = train_files(job, progress)
-    say_json(content) if arguments.json else say_table({k: v for k, v in content.items() if k != "recipe"})
+        if not content:  # said by another process
+            return 0
+        content = content if arguments.json else _for_people(content, arguments.out)
+    say_json(content) if arguments.json else say_table(content)
     return 0
+
+
+def _for_people(record: dict[str, Any], out: Path) -> dict[str, Any]:
+    """What a training records, without what was given, and with the way to the weights."""
+    return {k: v for k, v in record.items() if k != "recipe" and v != {}} | {"weights": out / record["weights"]}
 
 
 def recipe(arguments: argparse.Namespace) -> object:

@@ -4,15 +4,18 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import InputError, UsageError
+from ..core import InputError, InputWarning, UsageError
 from .train import RECORD, Training, recipe_of, train_files, with_recipe
 
 RESULTS, PLOT = "search.json", "search.png"
+_OF_THE_LOSS = frozenset({"loss", "window", "image_weight", "label_weight", "point_weight", "field_weight", "feature_weight", "balance",
+                          "regulariser", "smoothness", "folding_weight", "critic_weight", "place_weight"})  # what the loss consists of
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,16 @@ def search_files(job: Training, axes: Sequence[Axis], trials: int | None = None,
     runner = _Trials(job, len(list(grid(axes))) if trials is None else trials, on_step)
     rows = [runner.run(number, choices) for number, choices in enumerate(grid(axes))] if trials is None else _study(runner, axes, trials)
     rows.sort(key=lambda row: -row["score"])
+    _check_comparable(rows, axes)
     return _written(job.out, {"trials": rows, "best": rows[0]["choices"]})
+
+
+def _check_comparable(rows: Sequence[Mapping[str, Any]], axes: Sequence[Axis]) -> None:
+    """Warn where trials that minimise different things are ranked by what they minimise."""
+    varied = [a.key for a in axes if a.key in _OF_THE_LOSS]
+    if varied and any(row["score"] == -row.get("loss", math.nan) for row in rows):
+        warnings.warn(f"trials differ in {', '.join(varied)} and only the loss, made of it, scores them: their order says little; "
+                      "give labels or points, which then score them (label_weight=0, point_weight=0: and do nothing else)", InputWarning, 2)
 
 
 def grid(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
@@ -118,7 +130,7 @@ class _Trials:
             state, record = "given up", {"steps": max(seen), "validation": {"score": max(seen.values())}}
         row = {"number": number, "choices": {k: list(v) if isinstance(v, tuple) else v for k, v in choices.items()},
                "score": record["validation"].get("score", -math.inf), "steps": record["steps"], "state": state}
-        return row | {k: v for k, v in record["validation"].items() if k in ("dice", "tre_mm", "psnr_db", "folded_percent")}
+        return row | {k: v for k, v in record["validation"].items() if k in ("dice", "tre_mm", "psnr_db", "folded_percent", "loss")}
 
 
 def _finished(out: Path, recipe: Mapping[str, Any]) -> dict[str, Any] | None:

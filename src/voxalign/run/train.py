@@ -110,7 +110,8 @@ def train_files(job: Training, on_step: Callable[[Any], None] | None = None) -> 
 
     Returns
     -------
-    What is also written to ``training.json``: steps, scores on validation and test, people by part, seconds, the weights' file.
+    What is also written to ``training.json``: steps, scores on validation and test, people by part, seconds, the weights' file. Of several
+    processes the first one says it, the others nothing.
 
     Raises
     ------
@@ -122,7 +123,8 @@ def train_files(job: Training, on_step: Callable[[Any], None] | None = None) -> 
     processes.check_precision(job.recipe.precision, device)
     with processes.crew(device) as crew:
         if not crew.leads:
-            return _train(job, device, crew, None)
+            _train(job, device, crew, None)
+            return {}
         with claimed(job.out) as claim, stopping(claim.release):
             if job.overwrite:
                 _forget(job.out)
@@ -150,10 +152,16 @@ def _train(job: Training, device: str, crew: Any, on_step: Callable[[Any], None]
     if crew.leads and job.recipe.synthesise:
         loop.remember(task, job.out / loop.WEIGHTS)
     record = {"steps": state.step, "best_step": state.course.best_step, "parameters": nn.count(network), "people": source.people,
-              "validation": state.history[-1] if state.history else {}, "weights": loop.WEIGHTS, "recipe": job.recipe.as_dict()}
+              "validation": _validation(state, job.recipe), "weights": loop.WEIGHTS, "recipe": job.recipe.as_dict()}
     if crew.leads and task.count("test"):
         record["test"] = loop.scored_file(task, job.out / loop.WEIGHTS, "test")
     return record | _privacy(job.recipe, task, state.step)
+
+
+def _validation(state: Any, recipe: Recipe) -> dict[str, float]:
+    """Of the weights that were kept: those that validated best, or under differential privacy the last."""
+    kept = state.step if recipe.is_private else state.course.best_step
+    return next((row for row in reversed(state.history) if row["step"] == kept), {})
 
 
 def _synthetic_inputs(recipe: Recipe, source: Source) -> Any:

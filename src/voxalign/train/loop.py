@@ -92,6 +92,7 @@ def train(task: Task, network: nn.Module, run: Run, on_step: OnStep | None = Non
             while state.step < recipe.steps and not state.course.is_over(recipe.patience):
                 losses = _step(task, state, run.crew)
                 board.scalars(losses, state.step, "loss")
+                board.scalars({"rate": state.optimizer.param_groups[0]["lr"]}, state.step, "step")
                 if profiler is not None:
                     profiler.step()
                 if state.step % recipe.validate_every == 0 or state.step == recipe.steps:
@@ -237,7 +238,8 @@ def keep(task: Task, state: State, run: Run, scores: Scores) -> None:
     state.network.load_state_dict(state.average)
     try:
         kept = task.kept(state.network)
-        about = {"recipe": task.recipe.as_dict(), "step": state.step, "validation": _finite(scores)} | run.about
+        lasting = {name: value for name, value in scores.items() if name != "milliseconds"}  # so that files do not differ by them
+        about = {"recipe": task.recipe.as_dict(), "step": state.step, "validation": _finite(lasting)} | run.about
         if isinstance(kept.architecture, REGISTRATION):
             about["bytes_a_voxel"] = round(memory.bytes_a_voxel(kept.architecture), 1)
         weights.save(run.folder / WEIGHTS, kept, meta=about)

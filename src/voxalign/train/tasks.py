@@ -25,7 +25,7 @@ _ANYWHERE = Strength(35.0, 0.12, 0.2, 0.1, (2.0, 0.25))  # what an affine networ
 _OF_OTHERS = 0.6  # of that, besides what makes two people differ
 _VALIDATION_KEY = 0x7A11DA7E
 _SYNTHETIC_PAIRS = 8  # that a network is scored on
-_NOISE = (0.01, 0.16)  # standard deviation that a denoiser is trained on, of the image's range
+_NOISE = (0.01, 0.16)  # standard deviation that a denoiser is trained on, of the image's range; drawn by its logarithm
 _MISALIGNED = (1.5, 8.0)  # voxels by which patches of the alignment task are apart
 _DRAWS = 8  # patches of each pair that a classifier is scored on
 _ALIGNED = 0.75  # voxels below which they count as aligned
@@ -204,7 +204,7 @@ class Denoising(Task):
     def _batch(self, generators: Sequence[Generator], part: str, numbers: Sequence[int | None]) -> tuple[Tensor, Tensor]:
         clean = [self._clean(g, part, n) for g, n in zip(generators, numbers, strict=True)]
         pairs = [_measured(image, torch.stack([look.rician(g, channel, sigma) for channel in image]))
-                 for g, image in zip(generators, clean, strict=True) for sigma in [uniform(g, *_NOISE)]]
+                 for g, image in zip(generators, clean, strict=True) for sigma in [math.exp(uniform(g, *map(math.log, _NOISE)))]]
         return torch.stack([pair[0] for pair in pairs]), torch.stack([pair[1] for pair in pairs])
 
     def _clean(self, g: Generator, part: str, number: int | None) -> Tensor:
