@@ -43,7 +43,7 @@ def choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", metavar="NAME", help="auto, cpu, cuda")
     parser.add_argument("--threads", type=int, metavar="N", help="at most so many; 0 takes all cores")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML: lines such as 'rate: 0.001'")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of the recipe; repeatable")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any key of docs/reference/training.md; repeatable")
 
 
 class Diary(Progress):

@@ -238,7 +238,7 @@ def keep(task: Task, state: State, run: Run, scores: Scores) -> None:
     state.network.load_state_dict(state.average)
     try:
         kept = task.kept(state.network)
-        lasting = {name: value for name, value in scores.items() if name != "milliseconds"}  # so that files do not differ by them
+        lasting = {name: value for name, value in scores.items() if name != "milliseconds"}  # else two files of the same weights differ
         about = {"recipe": task.recipe.as_dict(), "step": state.step, "validation": _finite(lasting)} | run.about
         if isinstance(kept.architecture, REGISTRATION):
             about["bytes_a_voxel"] = round(memory.bytes_a_voxel(kept.architecture), 1)
