@@ -65,11 +65,13 @@ class Diary(Progress):
 
 
 def _scored(step: Any) -> str:
-    """The loss of a step and what tells how good the network is, with what it was before."""
-    scores = step.scores
-    told = [name for name in scores if f"{name}_before" in scores]
-    words = [f"{name} {scores[name]:.4g} (before {scores[name + '_before']:.4g})" for name in told]
-    return ", ".join([f"loss {sum(step.losses.values()):.4g}", *words])
+    """The loss of a step, and what tells how good the network is, with what it was before if that is known."""
+    def said(name: str) -> str:
+        before = step.scores.get(f"{name}_before")
+        return f"{name} {step.scores[name]:.4g}" + ("" if before is None else f" (before {before:.4g})")
+
+    told = [name for name in step.scores if f"{name}_before" in step.scores] or ["score"]
+    return ", ".join([f"loss {sum(step.losses.values()):.4g}", *map(said, told)])
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -20,7 +20,7 @@ from .recipe import Recipe
 from .schedule import Course
 
 FORMAT = "1"
-_MAY_CHANGE = ("steps", "patience", "device", "threads", "validate_every", "pairs_validated")
+_MAY_CHANGE = ("steps", "patience", "device", "threads", "validate_every", "pairs_validated", "pairs_tested")
 
 
 @dataclass(eq=False)

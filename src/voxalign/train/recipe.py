@@ -64,7 +64,7 @@ class Recipe:
     decay, clip, average : weight decay, longest gradient (0: any), and decay of the averaged weights that are validated and kept.
     precision : of the convolutions.
     validate_every, patience : steps between validations, and validations without improvement before training ends (0: never).
-    pairs_validated : at most so many.
+    pairs_validated, pairs_tested : at most so many, spread over all.
     validation, test : parts of the people kept aside.
     noise_multiplier, sample_clip, delta : differential privacy, see `privacy`; a multiplier of 0 means none.
     seed, device, threads : of all randomness; where; at most so many threads (0: all).
@@ -117,6 +117,7 @@ class Recipe:
     validate_every: int = 100
     patience: int = 0
     pairs_validated: int = 16
+    pairs_tested: int = 100
     validation: float = 0.15
     test: float = 0.15
     noise_multiplier: float = 0.0
@@ -133,7 +134,7 @@ class Recipe:
             raise UsageError(f"validation={self.validation:g} and test={self.test:g}: expected less than 1 together")
         if not 0 <= self.average < 1 or not 0 < self.delta < 1:
             raise UsageError(f"average={self.average:g}, delta={self.delta:g}: expected 0 <= average < 1 and 0 < delta < 1")
-        for name in ("batch", "accumulate", "validate_every", "labels_a_step", "pairs_validated", "window", "frames"):
+        for name in ("batch", "accumulate", "validate_every", "labels_a_step", "pairs_validated", "pairs_tested", "window", "frames"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} = {getattr(self, name)}: expected at least 1")
         if not self.motions:

@@ -87,7 +87,8 @@ def from_table(table: Table, recipe: Recipe, places: Mapping[int, Transform] | N
     if not (sequences if recipe.task == "sequence" else pairs)["train"]:
         raise InputError("nobody to train on: expected at least two people's images in the training part, or pairs (or, for "
                          "task=sequence, several images) of one")
-    pairs["validation"] = some(pairs["validation"], recipe.pairs_validated)
+    for part, most in (("validation", recipe.pairs_validated), ("test", recipe.pairs_tested)):
+        pairs[part] = some(pairs[part], most)
     places = by_headers(table) if recipe.start == "headers" else places
     store = Store(table, space, Inputs(space.spacing, recipe.channels, recipe.start), places)
     return Source(space, store, pairs, {}, _counted(parts), sequences)
