@@ -69,10 +69,14 @@ def first_round(images: Sequence[Image], spacing: float | None = None, jobs: int
 
 
 def next_round(before: Round, images: Sequence[Image], settings: Settings, jobs: int = 1, told: Told = lambda done: None) -> Round:
-    """Every image to the mean, with ``settings`` (affine or deformable); what all of them move is taken back."""
+    """Every image to the mean, with ``settings`` (affine or deformable); what all of them move is taken back.
+
+    A mean of many looks so much like each of them that they could be taken for one body: ``body`` is ``two`` unless asked for otherwise.
+    """
     work = list(zip(images, before.affines, strict=True))
     fixed = before.mean
-    found = _for_all(work, lambda pair: register(fixed, pair[0], replace(settings, device="cpu"), pair[1]).transform, jobs, told)
+    settings = replace(settings, device="cpu", body="two" if settings.body == "auto" else settings.body)
+    found = _for_all(work, lambda pair: register(fixed, pair[0], settings, pair[1]).transform, jobs, told)
     affines = _centred([_matrix(transform) for transform in found], fixed.grid.centre)
     home = _home(found, fixed.grid)
     linear = np.linalg.inv(_matrix(found[0])) @ affines[0].matrix  # the same for all: from the new middle to the old one
