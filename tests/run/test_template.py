@@ -76,6 +76,8 @@ def test_what_is_larger_in_a_group_is_found(made, tmp_path):
     t, effect = (io.load(tmp_path / "stats" / f"{name}.nii.gz").array for name in ("t", "effect"))
     assert np.median(t[ball]) > 4 and np.median(effect[ball]) > 25
     assert float(read_table(tmp_path / "stats" / "tests.tsv")[0]["effect_percent"]) > 25
+    page = (tmp_path / "stats" / "report.html").read_text()
+    assert "Where groups differ" in page and "b against a" in page and "Regions" in page
     (tmp_path / "bad.tsv").write_text("image\tgroup\n1.nii.gz\ta\n")
     with pytest.raises(InputError, match="a row for each"):
         population_files(PopulationJob(out, tmp_path / "bad.tsv", tmp_path / "s2", "group"))

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     short = {key: value for key, value in found.items() if key not in ("run", "changes")}
     lines = [f"label {row['label']}, {row['from']} to {row['to']}: {row['value_percent']:+.2f} % {_interval(row)}"
              for row in found.get("changes", [])]
-    say_json(found) if arguments.json else say_table({"change": lines, **short})
+    say_json(found) if arguments.json else say_table(({"change": lines} if lines else {}) | short)
     return 0
 
 

@@ -10,7 +10,7 @@ from .output import Progress, say_json, say_table
 
 _DESCRIPTION = """Where the images of a template differ in volume by a column of a table (a group, a genotype as 0, 1, 2, an age): a linear
 model at every voxel, p corrected for all voxels by permutation. The folder gets t.nii.gz, p.nii.gz, effect.nii.gz (percent of volume for
-one unit), tests.tsv (by label, with --labels) and run.json."""
+one unit), tests.tsv (by label, with --labels), report.html and run.json."""
 
 
 def add(commands: argparse._SubParsersAction) -> None:

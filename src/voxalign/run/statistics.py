@@ -10,16 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import io
-from ..core import Image, InputError, UsageError
+from ..core import Identity, Image, InputError, UsageError
 from ..core.smoothing import smooth
 from ..register.prepare import foreground, scale
 from ..register.result import OnStep
 from .api import collected
 from .interrupt import stopping
-from .output import RECORD, check_folder, claimed
+from .output import RECORD, REPORT, check_folder, claimed
 from .study import Begun, read_table, tell, write_table
 
-OUTPUTS = ("t.nii.gz", "p.nii.gz", "effect.nii.gz", "tests.tsv", RECORD)
+OUTPUTS = ("t.nii.gz", "p.nii.gz", "effect.nii.gz", "tests.tsv", REPORT, RECORD)
+
+
+_SURE = 0.05
+_LEAST = 1.0  # percent that colours reach to at least, so that nothing looks like something
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +121,7 @@ class PopulationJob:
 
 
 def population_files(job: PopulationJob, on_step: OnStep | None = None) -> dict[str, Any]:
-    """Test where the logarithm of volume goes with a column; write maps of t, corrected p and effect (percent for one unit).
+    """Test where the logarithm of volume goes with a column; write maps of t, corrected p and effect (percent for one unit), and a page.
 
     Raises
     ------
@@ -142,7 +146,8 @@ def population_files(job: PopulationJob, on_step: OnStep | None = None) -> dict[
         tests = _by_region(job, rows, mean, effect, others) if job.labels else []
         write_table(claim.staging / "tests.tsv", ("label", "effect_percent", "t", "p"), tests)
         summary = {"people": len(rows), "effect": meaning, "smallest_p": float(found.p.min()),
-                   "voxels_below_05": int((found.p < 0.05).sum()), "voxels": int(body.sum())}
+                   "voxels_below_05": int((found.p < _SURE).sum()), "voxels": int(body.sum())}
+        io.write_text(claim.staging / REPORT, _page(mean, _on(mean, body, _percent(found)), tests, summary))
         io.write_json(claim.staging / RECORD, begun.record(_choices(job), [], messages) | summary)
         claim.publish()
     return {"out": str(job.out)} | summary
@@ -186,10 +191,39 @@ def _values(job: PopulationJob, number: int, mean: Image, body: NDArray, on_step
 
 
 def _maps(found: Test, mean: Image, body: NDArray, folder: Path) -> None:
-    for name, values, outside in (("t", found.t, 0.0), ("p", found.p, 1.0), ("effect", 100 * np.expm1(found.effect), 0.0)):
-        data = np.full(mean.grid.shape, outside, np.float32)
-        data[body] = values
-        io.save(Image(data, mean.grid), folder / f"{name}.nii.gz")
+    for name, values, outside in (("t", found.t, 0.0), ("p", found.p, 1.0), ("effect", _percent(found), 0.0)):
+        io.save(_on(mean, body, values, outside), folder / f"{name}.nii.gz")
+
+
+def _on(mean: Image, body: NDArray, values: NDArray, outside: float = 0.0) -> Image:
+    """Values of the body's voxels as an image on the template."""
+    data = np.full(mean.grid.shape, outside, np.float32)
+    data[body] = values
+    return Image(data, mean.grid)
+
+
+def _percent(found: Test) -> NDArray[np.float64]:
+    """The effect on the logarithm of volume as percent of volume."""
+    return 100 * np.expm1(found.effect)
+
+
+def _page(mean: Image, effect: Image, tests: list[list[Any]], summary: dict[str, Any]) -> str:
+    from ..report.draw import jpeg
+    from ..report.page import Section, facts, note, render, strip, table
+    from ..report.plots import changes
+    from ..report.scene import Scene
+
+    meaning = summary["effect"]
+    figure = changes(Scene(mean, mean, Identity(mean.dim)), effect, "percent; orange is larger, purple smaller", _LEAST)
+    where = strip(jpeg(figure), "Effect on the local volume over the outlines of the template",
+                  f"Local volume, {meaning}, whether or not by chance.")
+    rows = [(label, f"{one:+.2f}", f"{t:.2f}", f"{p:.3g}") for label, one, t, p in tests]
+    regions = [Section("Regions", table(("label", "effect, %", "t", "corrected p"), rows))] if tests else []
+    numbers = facts({"people": summary["people"], "effect": meaning, "smallest corrected p": f"{summary['smallest_p']:.3g}",
+                     f"voxels with p below {_SURE:g}": f"{summary['voxels_below_05']} of {summary['voxels']}"})
+    sections = [Section("Where", where), *regions,
+                Section("Numbers", numbers, note("p is corrected for all voxels (regions: for all regions) by permutation, two-sided."))]
+    return render("Where groups differ", sections, f"{summary['people']} people")
 
 
 def _by_region(job: PopulationJob, rows: Sequence[dict[str, str]], mean: Image, effect: NDArray, others: NDArray | None) -> list[list[Any]]:
