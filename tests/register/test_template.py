@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -7,7 +5,7 @@ from voxalign.core import Grid, Image, InputError, resample
 from voxalign.metrics.overlap import dice_by_label
 from voxalign.phantom import BRAIN, head_anatomy, image_pair, rigid, smooth_deformation
 from voxalign.phantom.pair import Scan
-from voxalign.register import Settings, register, template
+from voxalign.register import Settings
 from voxalign.register.template import first_round, next_round
 
 GRID = Grid((56, 66), np.array([[-3.5, 0, 96], [0, 3.5, -112], [0, 0, 1]]))
@@ -71,17 +69,3 @@ def test_jobs_change_nothing(people):
 def test_refusals(people):
     with pytest.raises(InputError, match="at least two"):
         first_round(people[0][:1])
-
-
-def test_every_image_is_followed_to_the_end_unless_asked_for_otherwise(monkeypatch, people, rounds):
-    """However little it looks like the mean: all are registered alike."""
-    asked = []
-
-    def remember(fixed, moving, settings, start):
-        asked.append(settings.body)
-        return register(fixed, moving, replace(settings, transform="affine"), start)
-
-    monkeypatch.setattr(template, "register", remember)
-    next_round(rounds[0], people[0], SETTINGS)
-    next_round(rounds[0], people[0], replace(SETTINGS, body="two"))
-    assert asked == ["one"] * 4 + ["two"] * 4

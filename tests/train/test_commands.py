@@ -135,7 +135,7 @@ def test_a_large_network_is_thinned_and_loses_its_finest_level(data_folder, tmp_
         record = runs.train_files(runs.Training(tmp_path / name, recipe, data_folder, start=start))
         start = tmp_path / name / record["weights"]
     network, _ = weights.load(start)
-    assert network.architecture.hidden == 16 and network.architecture.looks == (0, 3, 3)
+    assert network.architecture.hidden == 16 and network.architecture.looks == recipe.looks and recipe.looks[0] == 0
 
 
 def test_an_atlas_and_privacy(data_folder, tmp_path):

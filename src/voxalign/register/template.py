@@ -69,15 +69,10 @@ def first_round(images: Sequence[Image], spacing: float | None = None, jobs: int
 
 
 def next_round(before: Round, images: Sequence[Image], settings: Settings, jobs: int = 1, told: Told = lambda done: None) -> Round:
-    """Every image to the mean, with ``settings`` (affine or deformable); what all of them move is taken back.
-
-    ``body`` is ``one`` unless asked for otherwise: a mean shows what all have, so each of them can be followed to the end, which for two
-    of them would be wrong (labels of pairs through the template, two: .865 of mice, .7996 of hippocampi; one: .872, .8007).
-    """
+    """Every image to the mean, with ``settings`` (affine or deformable); what all of them move is taken back."""
     work = list(zip(images, before.affines, strict=True))
     fixed = before.mean
-    settings = replace(settings, device="cpu", body="one" if settings.body == "auto" else settings.body)
-    found = _for_all(work, lambda pair: register(fixed, pair[0], settings, pair[1]).transform, jobs, told)
+    found = _for_all(work, lambda pair: register(fixed, pair[0], replace(settings, device="cpu"), pair[1]).transform, jobs, told)
     affines = _centred([_matrix(transform) for transform in found], fixed.grid.centre)
     home = _home(found, fixed.grid)
     linear = np.linalg.inv(_matrix(found[0])) @ affines[0].matrix  # the same for all: from the new middle to the old one
