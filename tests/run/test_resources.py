@@ -4,6 +4,7 @@ import pytest
 
 from voxalign.core import Grid, Image, InputWarning, ResourceError
 from voxalign.register import Settings
+from voxalign.register.presets import PRESETS
 from voxalign.run.api import register
 from voxalign.run.resources import memory_forecast, within_memory
 
@@ -28,6 +29,14 @@ def test_only_the_part_with_the_body_counts():
     ball, full = _ball(96), _ball(96)
     full = Image(np.indices((96, 96, 96)).sum(0)[None].astype(np.float32), full.grid)
     assert memory_forecast(ball, ball, Settings()) < 0.95 * memory_forecast(full, full, Settings())
+
+
+def test_what_auto_will_compare_is_foreseen():
+    ball = _ball(64)
+    other = Image((ball.data > 1) * (4 - ball.data) + (ball.data <= 1) * ball.data * 0.2, ball.grid)
+    one, two = (memory_forecast(ball, moving, Settings()) for moving in (ball, other.with_data(other.data.astype(np.float32))))
+    assert one == memory_forecast(ball, ball, Settings(loss="lncc"))
+    assert two == memory_forecast(ball, other, Settings(loss=PRESETS["multimodal"]["loss"]))
 
 
 def test_a_limit_makes_the_working_grid_coarser_and_says_so():

@@ -110,6 +110,22 @@ def histogram(array: Any, bins: int) -> NDArray[np.int_]:
     return np.bincount(part.astype(np.uint8 if bins <= 256 else np.int64).ravel(), minlength=bins)
 
 
+def sums(index: Any, weights: Any, bins: int) -> NDArray[np.float64]:
+    """The sum of the ``weights`` of each of ``bins`` whole numbers, which ``index`` names, in double precision."""
+    if is_tensor(index):
+        return index.int().bincount(weights.double(), minlength=bins).cpu().numpy()
+    return np.bincount(index, weights, minlength=bins)
+
+
+def read(table: NDArray, place: Any) -> Any:
+    """A small NumPy table read between its entries, float32, at a ``place`` counted in them; beyond its ends they go on."""
+    if not is_tensor(place):
+        return np.interp(place.ravel(), np.arange(len(table)), table).astype(np.float32).reshape(place.shape)
+    below = place.clip(0, len(table) - 1).floor().clip(max=len(table) - 2)
+    low, high = (take(table.astype(np.float32), below + k) for k in (0, 1))
+    return low + (place.clip(0, len(table) - 1) - below) * (high - low)
+
+
 def take(table: NDArray, index: Any) -> Any:
     """The entries of a small NumPy table that ``index`` names, where ``index`` is."""
     if not is_tensor(index):

@@ -78,7 +78,11 @@ class Channel:
 
     def at(self, spacing: float, level: int) -> Channel:
         """The channel at one level."""
-        return Channel(self.fixed.at(spacing), self.moving.at(spacing), self.losses[level : level + 1], self.weight)
+        return replace(self, fixed=self.fixed.at(spacing), moving=self.moving.at(spacing), losses=self.losses[level : level + 1])
+
+    def seen(self, u: NDArray, its: NDArray | None = None) -> list[Channel]:
+        """The channels that a level begun with the map ``u`` (and ``its`` of the fixed image, if both are deformed) compares: itself."""
+        return [self]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +135,8 @@ def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity:
     u, grid = None, None
     for number, (spacing, steps) in enumerate(zip(levels(channels[0].fixed.grid), iterations, strict=True)):
         here = [channel.at(spacing, number) for channel in channels]
-        level = Level(here, regularity, constraints, optimiser)
-        u = arrays.full((level.grid.dim, *level.grid.shape), 0, here[0].fixed.data) if u is None else refine(u, grid, level.grid)
-        grid = level.grid
+        u, grid = begun(here[0].fixed) if u is None else refine(u, grid, here[0].fixed.grid), here[0].fixed.grid
+        level = Level([c for channel in here for c in channel.seen(u)], regularity, constraints, optimiser)
         for iteration, (value, new) in enumerate(level.descend(u, steps)):
             u = new
             yield Progress(number, iteration, value, u, grid)
@@ -239,6 +242,11 @@ def _hold_faces(u: NDArray[np.float32]) -> None:
             face = u.swapaxes(axis, 0)
             face[i] *= i / width
             face[n - 1 - i] *= i / width
+
+
+def begun(image: Scaled) -> NDArray[np.float32]:
+    """The map of no displacement on the grid of ``image``."""
+    return arrays.full((image.grid.dim, *image.grid.shape), 0, image.data)
 
 
 def refine(u: NDArray, grid: Grid, onto: Grid) -> NDArray[np.float32]:

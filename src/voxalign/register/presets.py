@@ -11,7 +11,7 @@ PRESETS: dict[str, dict] = {
     "accurate": {"iterations": (40, 40, 40, 20)},
     "rigid": {"transform": "rigid"},
     "affine": {"transform": "affine"},
-    "multimodal": {"loss": "mi + mind"},
+    "multimodal": {"loss": "0.25*mi + 0.5*mind + 2*lncc(adapted)"},
     "brain": {"smoothness": 0.6, "iterations": (20, 20, 20, 12), "window": (1, 1, 1, 1, 1, 1, 4, 8)},
     "follow-up": {"body": "one", "iterations": (20,)},
     "mouse": {"smoothness": 2.0},

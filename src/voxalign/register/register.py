@@ -14,6 +14,7 @@ from ..losses import Loss, loss
 from ..transforms import Affine, Rigid, Similarity
 from ..transforms.linear import Linear
 from . import deformable, discrete, initialise, linear, modality, similarity, symmetric
+from .adapted import Adapted
 from .descent import RULES
 from .device import best_effort, name
 from .guide import Guide
@@ -30,12 +31,14 @@ _LINEAR_STEPS = 30
 _LINEAR_RADIUS = 2
 STEPS = (20, 20, 20, 10)  # of the deformable levels, coarse to fine
 WINDOWS = (2, 2, 2, 2, 2, 2, 4, 4)  # radii, likewise
+_NARROW = (2,)  # ... of images that look like each other: phantom T1 to T2 .97 mm for 1.03
 _EDGE = 0.02  # gradient of a voxel, in parts of the intensity range, above which it counts as an edge
 _LINEAR_SHARE = 0.25  # of the work, for progress
 _NOISE = 0.1  # that LNCC allows for where much can move
 _WIDE = 6  # radius from which on windows about every second voxel are enough: brain Dice .8013 at .446 for .8012 at .445
 _ACROSS = ("mi", "nmi", "mind")  # losses across modalities
-_STIFFER = 2.0  # smoothness for them
+_STIFFER = 2.0  # smoothness for them (phantom: T1 to T2 1.2 mm for 1.35)
+_BENT = similarity.terms(PRESETS["multimodal"]["loss"])  # by a deformation, across modalities
 P = TypeVar("P", deformable.Progress, symmetric.Progress)
 
 
@@ -221,18 +224,22 @@ class _Run:
     def _channel(self, term: Term, working: Scaled, start: Transform) -> deformable.Channel:
         """What a term compares on the grid of ``working``, the part of the fixed image that is worked on."""
         fixed, moving = self._described(term)
-        fixed = working if term.feature is None else onto(fixed, working.grid, None)
-        return deformable.Channel(fixed, onto(moving, working.grid, start), self._losses(term, fixed), term.weight)
+        fixed = onto(fixed, working.grid, None) if term.feature in similarity.FEATURES else working
+        return self._compared(term, fixed, onto(moving, working.grid, start))
 
     def _halfway_channel(self, term: Term, grid: Grid, poses: tuple[Linear, Linear]) -> deformable.Channel:
         """The same on a grid in the middle of the images, laid there by ``poses``."""
         fixed, moving = (onto(image, grid, pose) for image, pose in zip(self._described(term), poses, strict=True))
-        return deformable.Channel(fixed, moving, self._losses(term, fixed), term.weight)
+        return self._compared(term, fixed, moving)
+
+    def _compared(self, term: Term, fixed: Scaled, moving: Scaled) -> deformable.Channel:
+        return (Adapted if term.adapted else deformable.Channel)(fixed, moving, self._losses(term, fixed), term.weight)
 
     def _losses(self, term: Term, fixed: Scaled) -> list[Loss]:
         """One a level, coarse to fine."""
         spacings = deformable.levels(fixed.grid)
-        radii = per_level(self.settings.window or PRESETS[self.looks[0]].get("window", WINDOWS), len(spacings))
+        usual = _NARROW if term.adapted else PRESETS[self.looks[0]].get("window", WINDOWS)
+        radii = per_level(self.settings.window or usual, len(spacings))
         return [(bending_lncc if term.loss == "lncc" else partial(_loss, term.loss))(fixed.at(s).grid, radius)
                 for s, radius in zip(spacings, radii, strict=True)]
 
@@ -246,20 +253,17 @@ class _Run:
         return tuple(replace(term, loss=chosen) if term.loss == "auto" else term for term in asked)
 
     def _bending_terms(self) -> tuple[Term, ...]:
-        """What the deformation minimises: where the choice is ours, mutual information is told by MIND where boundaries are.
-
-        Mutual information alone bends what the other image hardly shows: phantom T1 to T2 1.41 mm against 1.21, PET 2.08 against 1.92,
-        a spine's T2 to T1 Dice .861 against .917 (affine .905).
-        """
+        """What the deformation minimises: where the choice is ours, more than mutual information, which bends what the other image hardly
+        shows."""
         ours = self.settings.loss == "auto" and self.terms == (Term("mi"),)
-        return (*self.terms, Term("mind")) if ours else self.terms
+        return _BENT if ours else self.terms
 
     def _choose_loss(self, start: Transform) -> str:
         """The loss that suits the two images."""
         look = modality.likeness_anywhere if self.confidence is None else modality.likeness  # a search was done: once is enough
         alike = look(self.fixed, self.moving, start, self._coarse)
         name, kind = ("lncc", "one modality") if alike > modality.ONE else ("mi", "two modalities")
-        more = " (and mind for the deformation)" if name == "mi" and self.settings.transform == "deformable" else ""
+        more = f" (for the deformation {_spelled(_BENT)})" if name == "mi" and self.settings.transform == "deformable" else ""
         self.notes.append(f"loss {name} chosen{more}: the images look like {kind} (likeness {alike:.2f})")
         return name
 
@@ -268,13 +272,16 @@ class _Run:
         ours = self.settings.loss == "auto" and self.terms == (Term("lncc"),)
         if ours and modality.two_after_all(self.fixed, self.moving, start, self._coarse / 2):
             self.terms = (Term("mi"),)
-            self.notes.append("loss mi and mind for the deformation: looked at closely, the images are of two modalities")
+            self.notes.append(f"loss {_spelled(_BENT)} for the deformation: looked at closely, the images are of two modalities")
         if self._one_body(start):
             self.looks, self.regular = ("follow-up", "one body twice"), deformable.Regularity.one_body
 
     def _one_body(self, start: Transform) -> bool:
+        """Whether one body is seen twice: by its likeness, or in two modalities, of which people seldom have but one each."""
         if self.settings.body != "auto":
             return self.settings.body == "one"
+        if any(term.adapted for term in self._bending_terms()):
+            return True
         told_by_nothing_else = self.terms == (Term("lncc"),) and self.looks[0] in ("default", "brain")
         return told_by_nothing_else and modality.likeness(self.fixed, self.moving, start, self._coarse) > modality.SAME
 
@@ -284,7 +291,7 @@ class _Run:
             return self.settings.smoothness
         name, why = self.looks
         smoothness = float(PRESETS[name].get("smoothness", 1.0))
-        if any(term.loss in _ACROSS for term in self.terms):  # less is known of where things belong (phantom: T1 to T2 1.2 mm for 1.35)
+        if any(term.loss in _ACROSS or term.adapted for term in self.terms):  # less is known of where things belong
             smoothness, why = max(smoothness, _STIFFER), f"{why}, in two modalities"
         self.notes.append(f"smoothness {smoothness:g} chosen (preset {name!r}): the images show {why}")
         return smoothness
@@ -296,6 +303,8 @@ class _Run:
         agrees better with anatomy than windows throughout (mean Dice of 30 brain labels .648 against .641; mice .845 against .843). One
         body seen twice is another matter: there windows throughout are more exact (a known shift of a slice: .04 against .1 mm).
         """
+        if term.adapted:
+            return _loss("mi", grid, _LINEAR_RADIUS)
         if self.settings.loss != "auto" or term.loss != "lncc" or level is None:
             return _loss(term.loss, grid, _LINEAR_RADIUS)
         if level < _LINEAR_LEVELS - 1:
@@ -307,6 +316,10 @@ class _Run:
         self.history.append(step)
         if self.on_step is not None:
             self.on_step(step)
+
+
+def _spelled(terms: Iterable[Term]) -> str:
+    return " + ".join(map(str, terms))
 
 
 def bending_lncc(grid: Grid, radius: int) -> Loss:

@@ -22,11 +22,16 @@ _TERM = re.compile(rf"^\s*(?:({_WEIGHT})\s*\*?\s*)?([a-z_]\w*)\s*(?:\(\s*(\w+)\s
 
 @dataclass(frozen=True)
 class Term:
-    """One loss, of the intensities or of a feature of both images, and its weight beside others."""
+    """One loss, of the intensities, a feature of both images or each image as the other would look, and its weight beside others."""
 
     loss: str
     feature: str | None = None
     weight: float = 1.0
+
+    @property
+    def adapted(self) -> bool:
+        """Whether each image is compared as the other would look."""
+        return self.feature == ADAPTED
 
     def __str__(self) -> str:
         """As users write it."""
@@ -62,7 +67,7 @@ def name_pattern() -> str:
 
 
 def _name() -> str:
-    return rf"(?:{'|'.join(get_args(LossName))})\s*(?:\(\s*(?:{'|'.join(FEATURES)})\s*\))?"
+    return rf"(?:{'|'.join(get_args(LossName))})\s*(?:\(\s*(?:{'|'.join(_COMPARED)})\s*\))?"
 
 
 def spelled(loss: str | Mapping[str, Any]) -> str:
@@ -76,7 +81,7 @@ def _term(text: str, weight: Any = None) -> Term:
         raise UsageError(f"loss {text.strip()!r}: expected a name such as lncc, or a sum such as mi + 0.3*ngf + 0.5*ncc(canny)")
     given, name, feature = match.groups()
     if feature is not None:
-        choose(feature, FEATURES, "feature")
+        choose(feature, _COMPARED, "feature")
     return Term(choose(name, get_args(LossName), "loss"), feature, _weight(text, given if weight is None else weight))
 
 
@@ -110,10 +115,14 @@ FEATURES: dict[str, Callable[[Image, float], Image]] = {
 }
 """Features that a loss may compare, by name; each of an image and the size, in mm, of its finest details."""
 
+ADAPTED = "adapted"
+"""What stands in place of a feature where each image is compared as the other would look (`adapted.Adapted`)."""
+_COMPARED = (*FEATURES, ADAPTED)
+
 
 def described(image: Scaled, feature: str | None, spacing: float) -> Scaled:
-    """A feature of ``image`` as another image, on voxels of at least ``spacing`` mm; the image itself if there is no feature."""
-    if feature is None:
+    """A feature of ``image`` as another image, on voxels of at least ``spacing`` mm; the image itself if there is none."""
+    if feature not in FEATURES:
         return image
     level = image.at(spacing)
     plain = Image(arrays.as_numpy(level.data), level.grid, None if level.mask is None else arrays.as_numpy(level.mask))

@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Grid, arrays, compose
+from ..core import Grid, compose
 from ..transforms import Displacement
 from ..transforms.linear import Linear
-from .deformable import Channel, Level, Regularity, both, levels, refine, stalled
-from .prepare import Scaled
+from .deformable import Channel, Level, Regularity, begun, both, levels, refine, stalled
 
 _STEP = 0.75  # of that of one image: two move
 
@@ -66,10 +65,12 @@ def halves(linear: Linear) -> tuple[Linear, Linear]:
 
 def _half(matrix: NDArray) -> NDArray[np.float64]:
     """Half of the way from the identity to ``matrix``; all of it where there is no one way (half a turn, a mirror)."""
+    turns = np.linalg.eigvals(matrix)
+    if ((turns.real < 0) & (np.abs(turns.imag) < 1e-6)).any():
+        return matrix
     from scipy.linalg import expm, logm  # imports slowly
 
-    logarithm = logm(matrix)
-    return expm(logarithm.real / 2) if np.abs(np.imag(logarithm)).max() < 1e-6 else matrix
+    return expm(logm(matrix).real / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,12 +89,12 @@ def optimise(channels: Sequence[Channel], iterations: Sequence[int], regularity:
     regularity = replace(regularity, step=_STEP * regularity.step)
     maps, grid = None, None
     for number, (spacing, steps) in enumerate(zip(levels(channels[0].fixed.grid), iterations, strict=True)):
-        there = [channel.at(spacing, number) for channel in channels]
+        here = [channel.at(spacing, number) for channel in channels]
+        image = here[0].fixed
+        maps, grid = [begun(image) if maps is None else refine(maps[k], grid, image.grid) for k in (0, 1)], image.grid
+        there = [c for channel in here for c in channel.seen(maps[1], maps[0])]
         back = [Channel(c.moving, c.fixed, c.losses, c.weight) for c in there]
         sides = Level(back, regularity), Level(there, regularity)  # the first moves the fixed images
-        fresh = sides[0].grid
-        maps = [_zero(there[0].fixed) for _ in sides] if maps is None else [refine(u, grid, fresh) for u in maps]
-        grid = fresh
         for iteration, value in enumerate(_meet(sides, maps, steps)):
             yield Progress(number, iteration, value, tuple(maps), grid)
 
@@ -116,7 +117,3 @@ def _force(side: Level, other: Level, u: NDArray, its: NDArray) -> float:
     bound = [c.losses[0].bind(shown, both(both(None, c.fixed.mask, its), c.moving.mask, u))
              for c, shown in zip(side.channels, other.warp(its), strict=True)]
     return side.force(u, bound)
-
-
-def _zero(image: Scaled) -> NDArray[np.float32]:
-    return arrays.full((image.grid.dim, *image.grid.shape), 0, image.data)

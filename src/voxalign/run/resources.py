@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..core import Image, InputError, ResourceError
-from ..register import Settings
+from ..core import Identity, Image, InputError, ResourceError
+from ..register import Settings, similarity
 from ..register.deformable import working_image
 from ..register.device import chosen
+from ..register.modality import ONE, likeness_anywhere
 from ..register.prepare import scale
+from ..register.presets import PRESETS
 from .checks import warn
 
 # Bytes, measured over images of 4 to 17 million voxels (docs/explanation/engine.md says where they go)
@@ -21,13 +23,18 @@ _READ = 4  # each voxel of an image as read
 _LINEAR = 9  # ... and its version scaled for the search and the linear stages, with its pyramid
 _SCORED = 54  # a fixed voxel, while the map is judged there
 _WRITTEN = 70  # a working voxel, while the map, its inverse and the moved image are written
-_WORKING = {"mi": 77, "nmi": 77, "mse": 80, "ncc": 80, "mind": 200}  # a working voxel of a deformation, by loss
-_WORKING_OTHERS = 104
+_WORKING = 54  # a working voxel of a deformation, and what each loss adds
+_COMPARED = {"mi": 23, "nmi": 23, "mse": 26, "ncc": 26, "mind": 146}
+_COMPARED_OTHERS = 50
+_DESCRIBED = 8  # ... of an image made of both
+_ADAPTED = 2.5  # times as much for a loss that compares twice, on images made for it
 _BOTH_WAYS = 1.65  # times as much where both images are deformed
 _WORKING_2D = 138  # for any loss: 2-D arrays are lifted to three dimensions
 _TORCH = 350e6  # torch itself, and its first convolution
 _NETWORK = 1.7  # what a process takes for each byte that `nn.memory` counts: copies that convolutions make
 _BY_NETWORK = {"learned": False, "learned+refine": True, "features": True}  # whether the engine deforms afterwards
+_ACROSS = PRESETS["multimodal"]["loss"]  # the dearest that ``auto`` may be
+_AFAR = 24  # voxels across an image, where its kind is looked at
 _LOOK = 64  # voxels along an axis that the body is looked for in
 _COARSER = 2 ** (1 / 3)  # factor between the working resolutions tried; each halves the voxels
 _COARSEST = 16  # times the fixed image's own spacing
@@ -53,10 +60,34 @@ def memory_forecast(fixed: Image, moving: Image, settings: Settings, method: str
     stages = [_LINEAR * images + _READ * fixed.grid.size, _network(fixed, settings, method)]
     if settings.transform == "deformable" and _BY_NETWORK.get(method, True):
         working = _working_voxels(fixed, settings.spacing)
-        loss = _WORKING.get(settings.loss, _WORKING_OTHERS) if fixed.dim == 3 else _WORKING_2D
-        loss *= _BOTH_WAYS if settings.direction == "symmetric" else 1
-        stages += [loss * working, _WRITTEN * working + _READ * fixed.grid.size, _SCORED * fixed.grid.size + 24 * working]
+        voxel = _working(_foreseen(fixed, moving, settings)) if fixed.dim == 3 else _WORKING_2D
+        voxel *= _BOTH_WAYS if settings.direction == "symmetric" else 1
+        stages += [voxel * working, _WRITTEN * working + _READ * fixed.grid.size, _SCORED * fixed.grid.size + 24 * working]
     return int(_BASE + _READ * images + max(stages))
+
+
+def _working(settings: Settings) -> float:
+    """Bytes of a working voxel of a deformation."""
+    terms = similarity.terms(settings.loss)
+    return _WORKING + sum(_COMPARED.get(term.loss, _COMPARED_OTHERS) * (_ADAPTED if term.adapted else 1)
+                          + _DESCRIBED * (term.feature in similarity.FEATURES) for term in terms)
+
+
+def _foreseen(fixed: Image, moving: Image, settings: Settings) -> Settings:
+    """The settings with what ``auto`` will likely be, by a look from afar."""
+    if not any(term.loss == "auto" for term in similarity.terms(settings.loss)):
+        return settings
+    try:
+        one, other = (scale(_looked(image)) for image in (fixed, moving))
+    except InputError:  # nothing to be seen: said where it is used
+        return _with(settings, "lncc")
+    alike = likeness_anywhere(one, other, Identity(fixed.dim), float(one.grid.extent.max()) / _AFAR)
+    return _with(settings, "lncc" if alike > ONE else _ACROSS)
+
+
+def _with(settings: Settings, chosen: str) -> Settings:
+    """The settings with a loss in place of ``auto``."""
+    return replace(settings, loss=" + ".join(chosen if term.loss == "auto" else str(term) for term in similarity.terms(settings.loss)))
 
 
 def _network(fixed: Image, settings: Settings, method: str) -> float:
@@ -71,16 +102,20 @@ def _network(fixed: Image, settings: Settings, method: str) -> float:
 
 def _working_voxels(fixed: Image, spacing: float | None) -> float:
     """Voxels of the part of the fixed image that a deformation is worked out on, at ``spacing`` mm or its own."""
-    steps = [max(n // _LOOK, 1) for n in fixed.grid.shape]
-    part = (slice(None), *(slice(None, None, k) for k in steps))
-    looked = Image(fixed.data[part], fixed.grid.with_shape(fixed.data[part].shape[1:]),
-                   None if fixed.mask is None else fixed.mask[part[1:]])
+    looked = _looked(fixed)
     try:
         box = working_image(scale(looked), None).grid
     except InputError:  # nothing to be seen: said where it is used
         box = looked.grid
     own = fixed.grid.spacing
     return float(np.prod(box.extent / np.maximum(own, spacing or 0)))
+
+
+def _looked(image: Image) -> Image:
+    """Every so many voxels of it, of the same box."""
+    steps = [max(n // _LOOK, 1) for n in image.grid.shape]
+    part = (slice(None), *(slice(None, None, k) for k in steps))
+    return Image(image.data[part], image.grid.with_shape(image.data[part].shape[1:]), None if image.mask is None else image.mask[part[1:]])
 
 
 def memory_available() -> int | None:
@@ -105,14 +140,18 @@ def within_memory(fixed: Image, moving: Image, settings: Settings, most: float =
     ------
     ResourceError : even on a coarse grid it does not fit.
     """
-    limit, need = most * 1e9 or memory_available(), memory_forecast(fixed, moving, settings, method)
-    if limit is None or need <= limit:
+    limit = most * 1e9 or memory_available()
+    if limit is None or memory_forecast(fixed, moving, _with(settings, _ACROSS), method) <= limit:  # whatever ``auto`` will be
+        return settings
+    foreseen = _foreseen(fixed, moving, settings)
+    need = memory_forecast(fixed, moving, foreseen, method)
+    if need <= limit:
         return settings
     misfit = f"about {need / 1e9:.1f} GB of memory would be needed and {limit / 1e9:.1f} GB may be used"
     finest, own = settings.spacing, float(fixed.grid.spacing.min())
     for step in range(1, int(np.log(_COARSEST) / np.log(_COARSER)) + 1) if settings.transform == "deformable" else ():
         coarser = replace(settings, spacing=round(max(finest or 0, own) * _COARSER**step, 4))
-        if memory_forecast(fixed, moving, coarser, method) <= limit:
+        if memory_forecast(fixed, moving, replace(foreseen, spacing=coarser.spacing), method) <= limit:
             warn(f"{misfit}: the deformation is worked out on voxels of {coarser.spacing:.3g} mm")
             return coarser
     raise ResourceError(f"{misfit}: crop or resample the images (voxalign process), or take a larger machine")
