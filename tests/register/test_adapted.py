@@ -14,8 +14,8 @@ GRID = Grid((40, 36, 30), np.eye(4))
 @pytest.fixture(scope="module")
 def shown():
     """Structures, and the same as another modality shows them: neither darker nor brighter throughout."""
-    rng = np.random.default_rng(0)
-    one = np.clip(sum(np.sin(a * x + p) for x, a, p in zip(np.indices(GRID.shape), (0.5, 0.4, 0.6), rng.random(3), strict=True)) / 4 + 0.6, 0, 1.4)
+    waves = (np.sin(a * x + a) for x, a in zip(np.indices(GRID.shape), (0.5, 0.4, 0.6), strict=True))
+    one = np.clip(sum(waves) / 4 + 0.6, 0, 1.4)
     return one.astype(np.float32), (1 - (one - 0.5) ** 2 * 3).clip(0.1).astype(np.float32)
 
 
@@ -40,7 +40,7 @@ def test_both_directions_are_compared_where_the_images_lie_now(shown):
     channels = Adapted(fixed, moving, losses, 2.0).seen(begun(fixed))
     assert [type(c) for c in channels] == [Channel, Channel] and all(1 < c.weight <= 2 for c in channels)
     plain = LNCC(radius=2).bind(fixed.data).terms(moving.data).value
-    assert LNCC(radius=2).bind(channels[0].fixed.data).terms(channels[0].moving.data).value < 0.5 * plain
+    assert LNCC(radius=2).bind(channels[0].fixed.data).terms(channels[0].moving.data).value < 0.6 * plain
     assert channels[0].weight > 1.2 * channels[1].weight  # two values of the first look the same in the second
     shift = begun(fixed)
     shift[0] = 3

@@ -22,14 +22,14 @@ class Settings:
     initial : how the very first position is found: ``search`` tries the plain ones and many rotations; ``keypoints`` matches blobs;
         ``none`` starts with equal world coordinates.
     loss : similarity that is optimised: one of `LossName`, or a weighted sum such as ``mi + 0.3*ngf + 0.5*ncc(canny)``, in which a name in
-        parentheses is a feature of both images (`similarity.FEATURES`); ``auto`` chooses by the two images (mono- or multimodal) and says
-        which.
+        parentheses is a feature of both images (`similarity.FEATURES`) or ``adapted``, each as the other would look; ``auto`` chooses by
+        the two images (mono- or multimodal) and says which.
     optimiser : of the linear stages; the first-order ones (the last three) drive the deformation too, the others leave it to Gauss-Newton.
     direction : ``forward`` deforms the moving image onto the fixed one; ``symmetric`` both until they meet halfway, in twice the time and
         memory: swapping the images then inverts the map.
     begin : where the deformation begins: at ``zero``, or for what moves far at the best of many whole displacements (``discrete``).
     body : whether the images show ``one`` body twice, whose deformation is smooth and followed to the end, or ``two``, whose shapes are
-        not to be had in full; ``auto`` takes them for one if they are nearly alike.
+        not to be had in full; ``auto`` takes them for one if they are nearly alike, or of two modalities.
     smoothness : of the deformation; 1 is usual, 2 is stiffer, 0.5 softer. None takes what suits the two images, and says so.
     spacing : mm of the finest grid worked on; None takes the fixed image's own.
     iterations : at most this many steps a level, coarse to fine (the last entry is used for all finer levels);

@@ -5,6 +5,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core import UsageError
+from ..register.similarity import Term, terms
+
 _LOSSES = {
     "lncc": ("local normalised cross-correlation", "avants"), "ncc": ("normalised cross-correlation", None),
     "mse": ("mean squared differences", None), "ssim": ("structural similarity", "wang"), "mi": ("mutual information", "mattes"),
@@ -25,6 +28,8 @@ _REFERENCES = {
              "doi:10.1007/11866763_89",
     "heinrich": "Heinrich MP et al. Towards realtime multimodal fusion for image-guided interventions using self-similarities. "
                 "MICCAI 2013. doi:10.1007/978-3-642-40811-3_24",
+    "roche": "Roche A et al. The correlation ratio as a new similarity measure for multimodal image registration. MICCAI 1998. "
+             "doi:10.1007/BFb0056301",
 }
 _MODELS = {
     "rigid": "by a rigid transform (rotation and translation)",
@@ -43,17 +48,20 @@ def methods_text(record: Mapping[str, Any]) -> tuple[str, list[str]]:
     chosen = record["configuration"]
     if chosen["method"] != "classical":
         return f"The moving image was registered to the fixed image with voxalign {record['voxalign']}, method {chosen['method']}.", []
-    loss, source = _LOSSES.get(_loss(chosen["loss"], record["notes"]), (chosen["loss"], None))
-    keys = [*([source] if source else []), *(["vercauteren"] if chosen["transform"] == "deformable" else [])]
+    deformable = chosen["transform"] == "deformable"
+    first, last = _losses(chosen["loss"], record["notes"])
+    compared = [*first, *(last if deformable else ())]
+    sources = [source for term in compared for source in (_LOSSES[term.loss][1], "roche" if term.adapted else None) if source]
+    keys = list(dict.fromkeys([*sources, *(["vercauteren"] if deformable else [])]))
     cited = {key: k for k, key in enumerate(keys, 1)}
     start = _STARTS.get(chosen["initial"], "a given transform")
     said = [f"The moving image was registered to the fixed image {_MODELS[chosen['transform']]} with voxalign {record['voxalign']}"
             f" (preset {chosen['preset']}).",
-            f"The first position was {start}. Alignment then minimised {loss}{_mark(cited, source)} from coarse to fine by"
+            f"The first position was {start}. Alignment then minimised {_sum(first, cited)} from coarse to fine by"
             f" {_optimiser(chosen)} steps on grids down to {_finest(record)} mm."]
-    if chosen["transform"] == "deformable":
-        said.append("The deformation is a composition of small smooth steps, each shorter than a voxel, which keeps it invertible"
-                    f"{_mark(cited, 'vercauteren')}; smoothness {_smoothness(chosen['smoothness'], record['notes'])}.")
+    if deformable:
+        said.append(f"{_then(first, last, cited)}The deformation is a composition of small smooth steps, each shorter than a voxel, which "
+                    f"keeps it invertible{_mark(cited, 'vercauteren')}; smoothness {_smoothness(chosen['smoothness'], record['notes'])}.")
     return " ".join(said), [_REFERENCES[key] for key in keys]
 
 
@@ -66,17 +74,43 @@ def _optimiser(chosen: Mapping[str, Any]) -> str:
     return _OPTIMISERS.get(name, name)
 
 
-def _loss(chosen: str, notes: Sequence[str]) -> str:
-    return _said(r"^loss (\w+)", notes) if chosen == "auto" else chosen
+def _losses(chosen: str, notes: Sequence[str]) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
+    """What the linear stages compared and what the deformation did, as the notes say where it was chosen automatically."""
+    linear = re.sub(r"\bauto\b", _said(r"^loss (\w+) chosen", notes), chosen)
+    bending = linear
+    if chosen == "auto":
+        for said in (r"^loss .*\(for the deformation (.+?)\):", r"^loss (.+) for the deformation:"):  # the second is said later
+            bending = _said(said, notes, bending)
+    try:
+        return terms(linear), terms(bending)
+    except UsageError:  # notes that do not say it
+        return (), ()
+
+
+def _sum(compared: Sequence[Term], cited: Mapping[str, int]) -> str:
+    parts = [_term(term, cited) for term in compared] or ["a loss chosen automatically"]
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if parts[1:] else parts)
+
+
+def _term(term: Term, cited: Mapping[str, int]) -> str:
+    name, source = _LOSSES[term.loss]
+    weight = "" if term.weight == 1 else f"{term.weight:g} times "
+    of = f" of {term.feature} images" if term.feature else ""
+    of = f" of each image as the other would look{_mark(cited, 'roche')}" if term.adapted else of
+    return f"{weight}{name}{_mark(cited, source)}{of}"
+
+
+def _then(first: Sequence[Term], last: Sequence[Term], cited: Mapping[str, int]) -> str:
+    return "" if last == first else f"The deformation minimised {_sum(last, cited)}. "
 
 
 def _smoothness(chosen: float | None, notes: Sequence[str]) -> str:
     return f"{chosen:g}" if chosen is not None else _said(r"^smoothness ([\d.]+)", notes)
 
 
-def _said(pattern: str, notes: Sequence[str]) -> str:
+def _said(pattern: str, notes: Sequence[str], otherwise: str = "chosen automatically") -> str:
     """What the notes of a run say was chosen."""
-    return next((found[1] for found in (re.match(pattern, note) for note in notes) if found), "chosen automatically")
+    return next((found[1] for found in (re.match(pattern, note) for note in notes) if found), otherwise)
 
 
 def _finest(record: Mapping[str, Any]) -> str:
