@@ -155,7 +155,7 @@ def test_losses_are_the_same_on_tensors(name, shape, masked, rng):
     fixed, moved, mask = (_tensors(a) for a in arguments)
     want = LOSSES[name].bind(arguments[0], arguments[2]).terms(arguments[1])
     got = LOSSES[name].bind(fixed, mask).terms(moved)
-    assert float(got.value) == pytest.approx(want.value, abs=1e-5)
+    assert float(got.value) == pytest.approx(want.value, abs=3e-5 if "lncc" in name else 1e-5)  # either is to 1.2e-5 of double precision
     for a, b in ((got.residual, want.residual), (got.curvature, want.curvature)):
         assert isinstance(a, torch.Tensor) and a.dtype == torch.float32
         _same(_numpy(a), b, tol.KERNEL_TENSOR_LOOSER["lncc"] if "lncc" in name else 1e-4)

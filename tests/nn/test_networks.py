@@ -190,7 +190,7 @@ def test_affine_network_learns_where_things_are():
         u = affine_displacement(matrix, (32, 32))
         return warp(blobs, u), blobs, u
 
-    torch.manual_seed(2)
+    torch.manual_seed(4)
     module = build(AffineNet(2, channels=(8, 12), structures=12, stride=1))
     optimiser, g = torch.optim.Adam(module.parameters(), 3e-3), torch.Generator().manual_seed(1)
     for _ in range(120):  # it begins to see after 40 to 80

@@ -74,8 +74,14 @@ def test_one_image_bent_is_one_body_and_another_person_is_not():
     one, other = slice_pair(0, 2.0), slice_pair(5, 2.0)
     bent = resample(one.fixed, one.fixed.grid, smooth_deformation(one.fixed.grid, 1, 4.0, 20.0))
     assert "one body twice" in notes_of(one.fixed, bent)
-    assert "one body twice" not in notes_of(one.fixed, other.fixed)
-    assert "one body twice" not in notes_of(one.fixed, bent, body="two")
+    assert "one body" not in notes_of(one.fixed, other.fixed, loss="lncc")
+    assert "one body" not in notes_of(one.fixed, bent, body="two")
+
+
+def test_two_modalities_are_taken_for_one_body_unless_told_otherwise():
+    pair = slice_pair(0, 2.0, "T1", "T2")
+    assert "taken for one body, in two modalities" in notes_of(pair.fixed, pair.moving)
+    assert "one body" not in notes_of(pair.fixed, pair.moving, body="two")
 
 
 @pytest.mark.parametrize("modality", ["T1", "T2"])

@@ -273,17 +273,19 @@ class _Run:
         if ours and modality.two_after_all(self.fixed, self.moving, start, self._coarse / 2):
             self.terms = (Term("mi"),)
             self.notes.append(f"loss {_spelled(_BENT)} for the deformation: looked at closely, the images are of two modalities")
-        if self._one_body(start):
-            self.looks, self.regular = ("follow-up", "one body twice"), deformable.Regularity.one_body
+        if one := self._one_body(start):
+            self.looks, self.regular = ("follow-up", one), deformable.Regularity.one_body
 
-    def _one_body(self, start: Transform) -> bool:
-        """Whether one body is seen twice: by its likeness, or in two modalities, of which people seldom have but one each."""
+    def _one_body(self, start: Transform) -> str:
+        """What the images show if one body is seen twice: by their likeness, or of two modalities, as people seldom have but one each; else
+        nothing."""
         if self.settings.body != "auto":
-            return self.settings.body == "one"
+            return "one body twice" if self.settings.body == "one" else ""
         if any(term.adapted for term in self._bending_terms()):
-            return True
+            return "what is taken for one body"
         told_by_nothing_else = self.terms == (Term("lncc"),) and self.looks[0] in ("default", "brain")
-        return told_by_nothing_else and modality.likeness(self.fixed, self.moving, start, self._coarse) > modality.SAME
+        alike = told_by_nothing_else and modality.likeness(self.fixed, self.moving, start, self._coarse) > modality.SAME
+        return "one body twice" if alike else ""
 
     def _smoothness(self) -> float:
         """The smoothness asked for, or the one that suits what the images show."""
