@@ -14,6 +14,7 @@ pytest.importorskip("onnxruntime")
 SMALL = {"channels": (4, 6)}
 KINDS = [(nn.UNet(2, **SMALL, antisymmetric=True), (13, 18), "velocity"), (nn.UNet(3, **SMALL, stride=1), (7, 9, 6), "velocity"),
          (nn.Pyramid(2, **SMALL, hidden=4), (9, 14), "velocity"), (nn.Pyramid(3, **SMALL, hidden=4, radius=(1,)), (6, 5, 7), "velocity"),
+         (nn.Pyramid(3, **SMALL, hidden=8), (8, 9, 8), "velocity"),
          (nn.Recurrent(2, **SMALL, hidden=4, rounds=2), (12, 9), "velocity"), (nn.Autoencoder(3, **SMALL), (5, 8, 9), "denoised"),
          (nn.Translator(2, **SMALL), (9, 8), "translated"), (nn.Classifier(2, **SMALL), (9, 8), "logit"),
          (nn.Critic(2, **SMALL), (9, 8), "logit"), (nn.Critic(2, **SMALL, images=2), (9, 8), "logit")]

@@ -80,7 +80,8 @@ def _is_plain(values: Tensor) -> bool:
 
 def double(values: Tensor) -> Tensor:
     """(B, C, *S) on voxels of half the edge, (B, C, *2S), linear; the first and the last half voxel continue the edge."""
-    if values.ndim == 5 and values.shape[1] >= _MANY and values.device.type == "cpu":  # side by side torch is three times as fast at them
+    many = values.ndim == 5 and values.shape[1] >= _MANY and values.device.type == "cpu"
+    if many and not torch.jit.is_tracing():  # side by side torch is three times as fast at them; ONNX knows no such order
         values = values.contiguous(memory_format=torch.channels_last_3d)
     return functional.interpolate(values, scale_factor=2.0, mode=_MODES[values.ndim], align_corners=False).contiguous()
 
